@@ -1,0 +1,1 @@
+"""Which rows are the same record: keys, partitions, clusters."""

@@ -1,0 +1,147 @@
+"""Every error a user can meet, as one tree.
+
+    DataSanitizerError
+    ├── GateFailed                 exit 1   a check was asked for and did not pass
+    │   ├── VerificationFailed
+    │   └── ChangesFound
+    ├── UsageError                 exit 2   the call or a recipe is wrong
+    │   ├── RecipeError
+    │   ├── OutputExists
+    │   ├── RunUnreadable
+    │   └── NotInRun
+    ├── InputError                 exit 3   the input cannot be read, or is refused
+    │   ├── InputNotFound
+    │   ├── InputIsDirectory
+    │   ├── InputUnreadable
+    │   ├── EmptyInput
+    │   ├── UnsupportedContent
+    │   ├── MalformedInput
+    │   ├── TruncatedInput
+    │   ├── SheetNotFound
+    │   └── InputChanged
+    └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
+        ├── DiskFull
+        └── OutputNotWritable
+
+The docstring of a class is its message; the names in braces are the facts that the caller gives. A message says what, where,
+why and what to do, and never quotes the content of a cell.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DataSanitizerError(Exception):
+    """Something went wrong: {why}."""
+
+    exit_code: ClassVar[int] = 5
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(" ".join((type(self).__doc__ or "").split()).format(**facts))
+
+    @property
+    def code(self) -> str:
+        """The name of the error in kebab case, as the command's JSON and the service give it."""
+        name = type(self).__name__
+        return "".join(f"-{c.lower()}" if c.isupper() else c for c in name).lstrip("-")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.facts))
+
+
+def _rebuild(kind: type[DataSanitizerError], facts: dict[str, object]) -> DataSanitizerError:
+    return kind(**facts)
+
+
+class GateFailed(DataSanitizerError):
+    """A check did not pass: {why}."""
+
+    exit_code = 1
+
+
+class VerificationFailed(GateFailed):
+    """{run} does not agree with its input: {why}. The run or the input was changed after cleaning; clean again, and compare the sha256 in manifest.json."""
+
+
+class ChangesFound(GateFailed):
+    """--check: {count} changes would be made. Run without --check to make them, or with --dry-run to see a summary."""
+
+
+class UsageError(DataSanitizerError):
+    """{why}"""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """Recipe {recipe}: {why}. Known {kind}: {known}."""
+
+
+class OutputExists(UsageError):
+    """{path} exists already. Choose another folder with -o, or replace it with --force."""
+
+
+class RunUnreadable(UsageError):
+    """{path} is not a finished run: {why}. Give the folder that `data-sanitizer clean -o` wrote; a run without manifest.json did not finish."""
+
+
+class NotInRun(UsageError):
+    """{what} is not in run {run}. {cure}"""
+
+
+class InputError(DataSanitizerError):
+    """{path} cannot be read: {why}."""
+
+    exit_code = 3
+
+
+class InputNotFound(InputError):
+    """{path} does not exist. Check the spelling and the folder you are in."""
+
+
+class InputIsDirectory(InputError):
+    """{path} is a folder. Give the files in it, for example {path}/*.csv."""
+
+
+class InputUnreadable(InputError):
+    """{path} cannot be opened: {why}. Check that you may read it."""
+
+
+class EmptyInput(InputError):
+    """{path} is empty (0 bytes of table). Check that it was exported or copied completely."""
+
+
+class UnsupportedContent(InputError):
+    """{path} is not a table we read: its content looks like {found}. We read CSV, TSV, JSON, JSONL, Parquet, Arrow IPC and Excel, also gzip or zstd compressed."""
+
+
+class MalformedInput(InputError):
+    """{path} is not valid {format}: {why}. Export it again, or name the right format if the guess is wrong."""
+
+
+class TruncatedInput(InputError):
+    """{path} ends too early: the {format} data is cut off after {size} bytes. Copy or download it again."""
+
+
+class SheetNotFound(InputError):
+    """{path} has no sheet {sheet}. Its sheets are: {sheets}."""
+
+
+class InputChanged(InputError):
+    """{path} changed while it was being read. Wait until it is complete, then run again."""
+
+
+class EnvironmentFailed(DataSanitizerError):
+    """{path}: {why}."""
+
+    exit_code = 4
+
+
+class DiskFull(EnvironmentFailed):
+    """No space left for {path}. Free some space or choose another folder with -o; nothing was written under the final name."""
+
+
+class OutputNotWritable(EnvironmentFailed):
+    """{path} cannot be written: {why}. Check that the folder exists and that you may write to it."""

@@ -1,0 +1,1 @@
+"""The story of a run: read, profile, find duplicates, clean, write, report."""

@@ -1,0 +1,63 @@
+"""Every seam of the program on one screen. An implementation is a module in the folder named after the port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+from data_sanitizer.model import Action, Block, Decision, ReadOptions
+
+
+class Reading(Protocol):
+    """A source that has been looked at and can be read from the start any number of times, with the same blocks' content."""
+
+    name: str  # as the user gave it
+    format: str  # name of the module in formats/
+    schema: Mapping[str, pl.DataType]  # every column of the source in order; text columns are pl.String
+    decisions: tuple[Decision, ...]
+
+    def blocks(self) -> Iterator[Block]:
+        """Every record of the source once, in order; frames have exactly the columns of `schema`."""
+        ...
+
+
+class Format(Protocol):
+    """formats/: how one file format is read and written. `SUFFIXES` are its usual endings, without compression."""
+
+    SUFFIXES: tuple[str, ...]
+
+    def read(self, path: Path, name: str, options: ReadOptions, scratch: Path) -> Reading:
+        """Look at the file, decide how to read it; `scratch` is a folder for frozen copies, removed after the run."""
+        ...
+
+    def write(self, table: pl.LazyFrame, path: Path) -> None:
+        """Write all rows in order; the same rows give the same bytes. Raises NotImplementedError where we only read."""
+        ...
+
+
+class Step(Protocol):
+    """steps/: one cleaning operation. `VERSION` rises when the same profile and cell would give another result."""
+
+    VERSION: int
+    OPTIONS: Mapping[str, Any]  # option name -> default, as a recipe may set them
+
+    def plan(self, column: str, profile: Any, options: Mapping[str, Any]) -> Action | None:
+        """What this step would do to this column, from its profile alone; None where it has nothing to do."""
+        ...
+
+    def clean(self, action: Action) -> pl.Expr:
+        """The cleaned column as an expression over the column as it stands when the step's turn comes."""
+        ...
+
+
+class Detector(Protocol):
+    """pii/: one kind of personal data. A value counts when PATTERN matches all of it and, where there is one, `valid` agrees."""
+
+    PATTERN: str  # RE2 syntax, anchored by the caller
+
+    def valid(self, text: str) -> bool:
+        """The checksum or the plausibility that the pattern cannot express."""
+        ...
