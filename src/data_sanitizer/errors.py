@@ -6,6 +6,7 @@
     │   └── ChangesFound
     ├── UsageError                 exit 2   the call or a recipe is wrong
     │   ├── RecipeError
+    │   │   └── MaskKeyUnusable
     │   ├── OutputExists
     │   ├── RunUnreadable
     │   └── NotInRun
@@ -77,6 +78,11 @@ class UsageError(DataSanitizerError):
 
 class RecipeError(UsageError):
     """Recipe {recipe}: {why}. Known {kind}: {known}."""
+
+
+class MaskKeyUnusable(RecipeError):
+    """The key for hashing personal data cannot be taken from {path}: {why}. Put at least 16 random characters into a
+    file, for example with `openssl rand -hex 32`, name it as key_file, and keep it: the same key gives the same tokens."""
 
 
 class OutputExists(UsageError):

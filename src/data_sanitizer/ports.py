@@ -39,17 +39,22 @@ class Format(Protocol):
 
 
 class Step(Protocol):
-    """steps/: one cleaning operation. `VERSION` rises when the same profile and cell would give another result."""
+    """steps/: one cleaning operation; its module gives `plan` and the functions that the mode of its actions needs.
+
+    clean    `clean(action)`: the column after the step, over the columns as they stand when the step's turn comes
+    convert  `parse(action)`: the typed column from the text, `back(action)`: the text from the typed column
+    flag     `flag(action)`: true for the cells that look wrong
+    note     nothing: the action itself, with its evidence, is the message about the column
+
+    Where confidence or evidence differ from cell to cell, `confidence(action)` and `evidence(action)` are expressions as well.
+    `VERSION` rises when the same profile and cell would give another result.
+    """
 
     VERSION: int
     OPTIONS: Mapping[str, Any]  # option name -> default, as a recipe may set them
 
     def plan(self, column: str, profile: Any, options: Mapping[str, Any]) -> Action | None:
         """What this step would do to this column, from its profile alone; None where it has nothing to do."""
-        ...
-
-    def clean(self, action: Action) -> pl.Expr:
-        """The cleaned column as an expression over the column as it stands when the step's turn comes."""
         ...
 
 

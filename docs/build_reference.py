@@ -1,0 +1,148 @@
+"""Writes the reference pages from the code, so that the two cannot disagree; a test compares them.
+
+python docs/build_reference.py           write cli.md, steps.md, formats.md, detectors.md and errors.md
+python docs/build_reference.py --check   change nothing; fail where a page is not what the code says
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from data_sanitizer import errors, extensions
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by build_reference.py from the code: change the code, then run `make docs`. -->"
+
+
+def cli() -> str:
+    """Every command as `--help` prints it."""
+    pages = [f"## {name}\n\n```text\n{_help(name, command)}\n```" for name, command in _commands("data-sanitizer", _root_command())]
+    return _page("The command", "Every command, exactly as its `--help` prints it.", pages)
+
+
+def steps() -> str:
+    """Every cleaning step with its options."""
+    intro = "Every cleaning step, in alphabetical order. The order in which a recipe runs them, and their options, stand in the recipe."
+    return _page("Steps", intro, [_step(name) for name in extensions.names("steps")])
+
+
+def formats() -> str:
+    """Every file format."""
+    intro = "A file is recognised by its content first, then by its ending; gzip and Zstandard compression are unwrapped on the way."
+    return _page("Formats", intro, [_format(name) for name in extensions.names("formats")])
+
+
+def detectors() -> str:
+    """Every kind of personal data that is recognised."""
+    intro = "A value counts as personal data of a kind when the whole of it fits the pattern and, where there is one, passes the check."
+    return _page("Detectors of personal data", intro, [_detector(name) for name in extensions.names("pii")])
+
+
+def error_tree() -> str:
+    """Every error, its code, its exit code and its message."""
+    tree = inspect.cleandoc((errors.__doc__ or "").split("\n", 1)[1]).split("\n\nThe docstring")[0]
+    intro = f"Every error is one of these, and so are the exit codes of the command.\n\n```text\n{inspect.cleandoc(tree)}\n```\n"
+    rows = [
+        f"| `{_code(kind)}` | `{kind.__name__}` | {kind.exit_code} | {_cell(_doc(kind))} |" for kind in _classes(errors.DataSanitizerError)
+    ]
+    table = "\n".join(["| code | class | exit | message (the braces hold the facts of the case) |", "|---|---|---|---|", *rows])
+    return _page("Errors", intro, [table])
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": cli,
+    "steps.md": steps,
+    "formats.md": formats,
+    "detectors.md": detectors,
+    "errors.md": error_tree,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Write or compare all pages; the number of pages that differ is the exit code of `--check`."""
+    stale = [name for name, build in PAGES.items() if not (DOCS / name).exists() or (DOCS / name).read_text(encoding="utf-8") != build()]
+    if arguments == ["--check"]:
+        print(*(f"docs/{name} is not what the code says: run `make docs`" for name in stale), sep="\n", end="")
+        return len(stale)
+    for name in stale:
+        (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
+        print(f"docs/{name} written")
+    return 0
+
+
+def _page(title: str, intro: str, parts: list[str]) -> str:
+    return "\n\n".join([f"# {title}", NOTE, intro.rstrip(), *parts]) + "\n"
+
+
+def _root_command() -> click.Group:
+    """The one group of the command-line module that belongs to no other."""
+    from data_sanitizer import cli as module
+
+    groups = [g for g in vars(module).values() if isinstance(g, click.Group)]
+    return next(g for g in groups if not any(g in other.commands.values() for other in groups))
+
+
+def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    children = command.commands if isinstance(command, click.Group) else {}
+    for child in sorted(children):
+        if not children[child].hidden:
+            yield from _commands(f"{name} {child}", children[child])
+
+
+def _help(name: str, command: click.Command) -> str:
+    """The help as on a terminal of 100 columns, whatever the terminal of this run."""
+    with click.Context(command, info_name=name, terminal_width=100, max_content_width=100) as context:
+        return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+
+
+def _step(name: str) -> str:
+    module = extensions.load("steps", name)
+    options = [
+        f"| `{option}` | `{json.dumps(default, ensure_ascii=False)}` |" for option, default in getattr(module, "OPTIONS", {}).items()
+    ]
+    table = "\n".join(["| option | default |", "|---|---|", *options]) if options else "No options."
+    return f"## {name}\n\n{_doc(module)}\n\nVersion {getattr(module, 'VERSION', 1)}.\n\n{table}"
+
+
+def _format(name: str) -> str:
+    module = extensions.load("formats", name)
+    return f"## {name}\n\n{_doc(module)}\n\nUsual endings: {', '.join(f'`{suffix}`' for suffix in module.SUFFIXES)}."
+
+
+def _detector(name: str) -> str:
+    module = extensions.load("pii", name)
+    check = "Pattern and check." if hasattr(module, "valid") else "Pattern."
+    pattern = f"```text\n{module.PATTERN}\n```" if len(module.PATTERN) <= 300 else "The pattern is long: it stands in the module."
+    return f"## {name}\n\n{_doc(module)}\n\n{check}\n\n{pattern}"
+
+
+def _classes(kind: type[errors.DataSanitizerError]) -> Iterator[type[errors.DataSanitizerError]]:
+    """A class and all below it, in the order in which the file defines them."""
+    yield kind
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from _classes(child)
+
+
+def _code(kind: type[errors.DataSanitizerError]) -> str:
+    code = kind.code.fget
+    return str(code(kind.__new__(kind))) if code else ""
+
+
+def _doc(thing: object) -> str:
+    return inspect.cleandoc(thing.__doc__ or "")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

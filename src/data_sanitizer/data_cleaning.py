@@ -1,0 +1,147 @@
+"""Applies the steps to a chunk and finds what changed by comparing after with before, so that no step can forget to report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data_sanitizer import extensions, ledger
+from data_sanitizer.errors import DataSanitizerError
+from data_sanitizer.model import Action
+from data_sanitizer.recipe import Plan, converts
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedChunk:
+    """The cleaned rows, and what was done to them; `entries` lack their source and are in order of row, then column."""
+
+    frame: pl.DataFrame
+    entries: pl.DataFrame
+
+
+def clean_chunk(frame: pl.DataFrame, rows: NDArray[np.uint64], plan: Plan, sensitive: frozenset[str] = frozenset()) -> CleanedChunk:
+    """Clean a chunk whose rows have the given numbers; a row's result depends on that row and the plan alone."""
+    stages = text_stages(frame, plan)
+    cleaned = convert(stages[-1], plan)
+    numbers = pl.Series("row", rows)
+    pieces = [_changes(name, stages, cleaned[name], numbers, plan) for name in _touched(plan)]
+    pieces += [_flags(action, cleaned, numbers) for action in plan.actions("flag")]
+    return CleanedChunk(cleaned, _in_order([p for p in pieces if p.height], frame.columns, sensitive))
+
+
+def text_stages(frame: pl.DataFrame, plan: Plan) -> list[pl.DataFrame]:
+    """The chunk as read, and after each step that changes cells."""
+    stages = [frame]
+    for actions in plan.stages:
+        steps = [(a.column, extensions.load("steps", a.step).clean(a)) for a in actions if a.mode == "clean"]
+        stages.append(stages[-1].with_columns(**dict(steps)) if steps else stages[-1])
+    return stages
+
+
+def convert(text: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """The chunk with the typed columns of the plan; raises where a cell has no value of that type, which the plan has excluded."""
+    actions = converts(plan)
+    if not actions:
+        return text
+    typed = text.with_columns(**{c: extensions.load("steps", a.step).parse(a) for c, a in actions.items()})
+    lost = {c: typed[c].null_count() - text[c].null_count() for c in actions}
+    if any(lost.values()):
+        raise DataSanitizerError(why=f"conversion lost {sum(lost.values())} cells of column {next(c for c in lost if lost[c])!r}")
+    return typed
+
+
+def _touched(plan: Plan) -> list[str]:
+    return list(dict.fromkeys(a.column for a in plan.actions("clean", "convert")))
+
+
+def _changes(name: str, stages: Sequence[pl.DataFrame], cleaned: pl.Series, rows: pl.Series, plan: Plan) -> pl.DataFrame:
+    """One entry for each cell of the column that is not what it was, save those that a conversion gives back unchanged."""
+    before, after = stages[0][name], stages[-1][name]
+    action = converts(plan).get(name)
+    changed = before.ne_missing(after)
+    if action is not None:
+        written_back = cleaned.to_frame().select(extensions.load("steps", action.step).back(action).alias(name))[name]
+        changed |= written_back.ne_missing(after)
+    index = changed.arg_true()
+    if not len(index):
+        return pl.DataFrame(schema=ledger.SCHEMA)
+    rules = _attributed(name, [s[name].gather(index) for s in stages], stages, index, plan)
+    if action is not None:
+        unlike = written_back.gather(index).ne_missing(after.gather(index))
+        rules = rules.with_columns(rule=_joined(rules["rule"], pl.select(pl.when(unlike).then(pl.lit(action.step)).otherwise(pl.lit("")))[:, 0]))
+    return ledger.entries(
+        rows.gather(index), column=name, action=ledger.SET, old=ledger.as_text(before.gather(index)), new=ledger.as_text(cleaned.gather(index)),
+        rule=rules["rule"], rule_version=1, evidence=rules["evidence"], confidence=rules["confidence"],
+    )  # fmt: skip
+
+
+def _attributed(name: str, values: Sequence[pl.Series], stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan) -> pl.DataFrame:
+    """Which steps changed the cells: columns rule, evidence, confidence for the cells of `index`."""
+    n = len(index)
+    rule, evidence, confidence = (pl.repeat("", n, eager=True), pl.repeat("", n, eager=True), pl.repeat(1.0, n, dtype=pl.Float64, eager=True))
+    for stage, actions in enumerate(plan.stages):
+        for action in (a for a in actions if a.column == name and a.mode == "clean"):
+            changed = values[stage].ne_missing(values[stage + 1])
+            if changed.any():
+                how = _how(action, stages[stage], index)
+                rule = _joined(rule, how["rule"].zip_with(changed, _BLANK(n)))
+                evidence = _joined(evidence, how["evidence"].zip_with(changed, _BLANK(n)), "; ")
+                confidence = pl.select(pl.when(changed).then(pl.min_horizontal(confidence, how["confidence"])).otherwise(confidence))[:, 0]
+    return pl.DataFrame({"rule": rule, "evidence": evidence, "confidence": confidence})
+
+
+def _BLANK(n: int) -> pl.Series:  # noqa: N802
+    return pl.repeat("", n, eager=True)
+
+
+def _how(action: Action, before: pl.DataFrame, index: pl.Series) -> pl.DataFrame:
+    """Rule, evidence and confidence of an action for the rows of `index`; from the step where they differ from cell to cell."""
+    module = extensions.load("steps", action.step)
+    cells = before[index]
+    evidence = module.evidence(action) if hasattr(module, "evidence") else pl.lit(action.evidence)
+    confidence = module.confidence(action) if hasattr(module, "confidence") else pl.lit(action.confidence)
+    ones = pl.repeat("", len(index), eager=True)
+    return cells.select(rule=pl.lit(ones) + action.step, evidence=pl.lit(ones) + evidence, confidence=pl.lit(ones.is_null().cast(pl.Float64)) + confidence)
+
+
+def _joined(first: pl.Series, second: pl.Series, sign: str = "+") -> pl.Series:
+    """Both texts, with the sign between them where neither is blank."""
+    a, b = pl.lit(first), pl.lit(second)
+    return pl.select(pl.when((a != "") & (b != "")).then(a + sign + b).otherwise(a + b))[:, 0]
+
+
+def _flags(action: Action, cleaned: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """One entry for each cell that looks wrong; the cell stays."""
+    marked = cleaned.select(extensions.load("steps", action.step).flag(action).fill_null(value=False).alias("flag"))["flag"]
+    index = marked.arg_true()
+    if not len(index):
+        return pl.DataFrame(schema=ledger.SCHEMA)
+    how = _how(action, cleaned, index)
+    return ledger.entries(
+        rows.gather(index), column=action.column, action=ledger.FLAG, old=ledger.as_text(cleaned[action.column].gather(index)),
+        rule=action.step, rule_version=action.version, evidence=how["evidence"], confidence=how["confidence"],
+    )  # fmt: skip
+
+
+def _in_order(pieces: list[pl.DataFrame], columns: Sequence[str], sensitive: frozenset[str]) -> pl.DataFrame:
+    if not pieces:
+        return pl.DataFrame(schema=ledger.SCHEMA)
+    place: Mapping[str, int] = {c: i for i, c in enumerate(columns)}
+    joined = pl.concat(pieces).with_columns(sensitive=pl.col("column").is_in(list(sensitive)))
+    order = pl.col("column").replace_strict(list(place), list(place.values()), return_dtype=pl.UInt32)
+    return joined.sort("row", order, pl.col("action") == ledger.FLAG, maintain_order=True)
+
+
+def column_entries(plan: Plan, source: str) -> pl.DataFrame:
+    """The entries that concern a whole column: conversions, and remarks about it."""
+    pieces = [pl.DataFrame(schema=ledger.SCHEMA)]
+    for action in plan.actions("convert", "note"):
+        old, new = extensions.load("steps", action.step).form(action) if action.mode == "convert" else (None, None)
+        kind = ledger.CONVERT if action.mode == "convert" else ledger.FLAG
+        pieces.append(ledger.entries(1, source=source, column=action.column, action=kind, old=old, new=new, rule=action.step,
+                                     rule_version=action.version, evidence=action.evidence, confidence=action.confidence))  # fmt: skip
+    return pl.concat(pieces)

@@ -1,0 +1,147 @@
+"""Tables in files: finds out what a file is by its content, opens it for reading, and writes tables."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from data_sanitizer import errors, extensions
+from data_sanitizer.model import Decision, ReadOptions
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from data_sanitizer.ports import Format, Reading
+
+_PACKING_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
+_NEEDS_PLAIN_FILE = ("parquet", "arrow", "excel")
+
+
+def open_source(path: str | Path, options: ReadOptions, scratch: Path) -> Reading:
+    """Looks at a source (`-` is standard input) and says how it will be read; raises the InputErrors.
+
+    `scratch` is an existing folder for unpacked or frozen copies; it must live as long as the reading.
+    """
+    name = str(path)
+    place = _standard_input(scratch) if name == "-" else Path(path)
+    suffix = _by_suffix(place)
+    found, packed = _look(place, name, suffix, options)
+    place = _plain_file(place, name, scratch) if packed and found in _NEEDS_PLAIN_FILE else place
+    reading = format_named(found).read(place, name, options, scratch)
+    if found != suffix and suffix and not options.format:
+        return _Told(reading, Decision("format", found, f"the name says {suffix}, the content says {found}"))
+    return reading
+
+
+def write(table: pl.LazyFrame, path: Path, format: str) -> None:  # noqa: A002 - the word that users know
+    """Writes all rows in order; raises UsageError for a format that is only read, DiskFull and OutputNotWritable."""
+    import polars as pl
+
+    try:
+        format_named(format).write(table, path)
+    except NotImplementedError as error:
+        raise errors.UsageError(why=f"{format} files are read but not written; choose parquet, csv or jsonl") from error
+    except OSError as error:
+        raise _output_error(path, error.errno, str(error.strerror or error)) from error
+    except pl.exceptions.ComputeError as error:
+        full = "No space left" in str(error) or "os error 28" in str(error)
+        raise _output_error(path, errno.ENOSPC if full else None, "the table cannot be written in this format") from error
+
+
+def lazy(reading: Reading) -> pl.LazyFrame:
+    """The readable rows of a source as a Polars frame that is read block by block when it is needed."""
+    from polars.io.plugins import register_io_source
+
+    def frames(columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _size: int | None) -> Iterator[pl.DataFrame]:
+        for block in reading.blocks():
+            frame = block.frame if columns is None else block.frame.select(columns)
+            frame = frame if predicate is None else frame.filter(predicate)
+            yield frame if rows is None else frame.head(rows)
+            rows = None if rows is None else rows - frame.height
+            if rows is not None and rows <= 0:
+                return
+
+    return register_io_source(frames, schema=dict(reading.schema))
+
+
+def format_named(name: str) -> Format:
+    """The module of a format; raises UsageError with the known names where there is none."""
+    try:
+        return cast("Format", extensions.load("formats", name))
+    except KeyError as error:
+        known = ", ".join(extensions.names("formats"))
+        raise errors.UsageError(why=f"There is no format {name}. Known formats: {known}.") from error
+
+
+def _by_suffix(path: Path) -> str:
+    """The format that a file name promises, empty where it promises none we know."""
+    suffixes = [s for s in path.suffixes if s.lower() not in _PACKING_SUFFIXES]
+    last = suffixes[-1].lower().lstrip(".") if suffixes else ""
+    return next((n for n in extensions.names("formats") if last in format_named(n).SUFFIXES), "")
+
+
+def _look(path: Path, name: str, suffix: str, options: ReadOptions) -> tuple[str, bool]:
+    """Format and whether the file is compressed."""
+    from data_sanitizer.formats import _bytes, _content
+
+    if path.is_dir():
+        raise errors.InputIsDirectory(path=name)
+    with _bytes.open_file(path, name) as file:
+        packed = _bytes.compression(file.read(4)) is not None
+    with _bytes.open_bytes(path, name) as stream:
+        head = _bytes.read_up_to(stream, _bytes.SAMPLE)
+    if not head.strip():
+        raise errors.EmptyInput(path=name)
+    if options.format:
+        return options.format, packed
+    if packed and _bytes.compression(head):
+        raise errors.UnsupportedContent(path=name, found="compressed data inside compressed data")
+    try:
+        return _content.find(head, len(head) < _bytes.SAMPLE, path, suffix), packed
+    except _content.NotATable as error:
+        raise errors.UnsupportedContent(path=name, found=str(error)) from error
+
+
+def _plain_file(path: Path, name: str, scratch: Path) -> Path:
+    from data_sanitizer.formats import _bytes
+
+    with _bytes.open_bytes(path, name) as stream:
+        return _bytes.spool(stream, _free(scratch, "unpacked"))
+
+
+def _standard_input(scratch: Path) -> Path:
+    from data_sanitizer.formats import _bytes
+
+    return _bytes.spool(sys.stdin.buffer, _free(scratch, "stdin"))
+
+
+def _free(scratch: Path, stem: str) -> Path:
+    """A name in `scratch` that no other source uses."""
+    number = 0
+    while (scratch / f"{stem}-{number}").exists():
+        number += 1
+    return scratch / f"{stem}-{number}"
+
+
+def _output_error(path: Path, code: int | None, why: str) -> errors.EnvironmentFailed:
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return errors.DiskFull(path=str(path))
+    return errors.OutputNotWritable(path=str(path), why=os.strerror(code) if code else why)
+
+
+class _Told:
+    """A reading with one more decision in front."""
+
+    def __init__(self, reading: Reading, decision: Decision) -> None:
+        self._reading, self._decision = reading, decision
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        return (self._decision, *self._reading.decisions)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reading, name)

@@ -1,0 +1,66 @@
+"""Column names that are unique, and nested or encoded columns made plain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from data_sanitizer.model import Decision
+
+
+def plain_names(raw: Sequence[str]) -> tuple[tuple[str, ...], tuple[Decision, ...]]:
+    """Names for columns in order: an empty one becomes `column_3`, a second `name` becomes `name_2`; each change is a decision.
+
+    >>> plain_names(["a", "", "a"])[0]
+    ('a', 'column_2', 'a_2')
+    """
+    taken, names, decisions = set(raw), [], []
+    used: set[str] = set()
+    for i, name in enumerate(raw):
+        new = name if name.strip() else f"column_{i + 1}"
+        stem, count = new, 1
+        while new in used or (new != name and new in taken):
+            count += 1
+            new = f"{stem}_{count}"
+        if new != name:
+            why = "two columns have this name" if name.strip() else "the name is empty"
+            decisions.append(Decision("column name", f"column {i + 1} is called {new}", why))
+        used.add(new)
+        names.append(new)
+    return tuple(names), tuple(decisions)
+
+
+def flat(schema: pl.Schema) -> list[tuple[str, pl.Expr, pl.DataType]]:
+    """Every column of a typed table as an expression of a plain type: structs as `a.b`, lists as JSON text, categories as text."""
+    columns = [leaf for name, kind in schema.items() for leaf in _leaves(name, pl.col(name), kind)]
+    names, _ = plain_names([name for name, _, _ in columns])
+    return [(name, expr.alias(name), kind) for name, (_, expr, kind) in zip(names, columns, strict=True)]
+
+
+def _leaves(name: str, expr: pl.Expr, kind: pl.DataType) -> list[tuple[str, pl.Expr, pl.DataType]]:
+    text = pl.String()
+    if isinstance(kind, pl.Struct) and kind.fields:
+        inner = [(f"{name}.{f.name}", expr.struct.field(f.name), kind.to_schema()[f.name]) for f in kind.fields]
+        return [leaf for each in inner for leaf in _leaves(*each)]
+    if isinstance(kind, pl.List | pl.Array | pl.Struct):
+        return [(name, _json_text(expr), text)]
+    if isinstance(kind, pl.Binary):
+        return [(name, pl.coalesce(expr.cast(pl.String, strict=False), "base64:" + expr.bin.encode("base64")), text)]
+    if isinstance(kind, pl.Duration):
+        return [(name, expr.dt.to_string("iso"), text)]
+    if isinstance(kind, _PLAIN):
+        return [(name, expr, kind)]
+    return [(name, expr.cast(pl.String), text)]
+
+
+def _json_text(expr: pl.Expr) -> pl.Expr:
+    """Lists and empty structs as JSON; null stays null."""
+    whole = pl.struct(expr.alias("v")).struct.json_encode().str.strip_prefix('{"v":').str.strip_suffix("}")
+    return pl.when(expr.is_not_null()).then(whole)
+
+
+_PLAIN = (
+    *(pl.String, pl.Boolean, pl.Date, pl.Datetime, pl.Time, pl.Decimal, pl.Float32, pl.Float64),
+    *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),
+)

@@ -1,0 +1,114 @@
+"""What a file is by its content: its first bytes, not its name."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+from data_sanitizer.formats import _dialect, _encoding
+
+_OTHERS = (
+    (b"\x89PNG\r\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF8", "a GIF image"),
+    (b"BM", "a bitmap image"),
+    (b"%PDF-", "a PDF document"),
+    (b"\x7fELF", "a program (ELF)"),
+    (b"MZ", "a program (Windows)"),
+    (b"\xca\xfe\xba\xbe", "a program"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"BZh", "bzip2 data"),
+    (b"\xfd7zXZ", "xz data"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"ORC\x00", "an ORC file"),
+    (b"Obj\x01", "an Avro file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"{\\rtf", "an RTF document"),
+)
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_PRINTABLE_START = ("a bitmap image", "a program (Windows)")  # two letters that a text may begin with
+_FIRST_LINES = 20
+
+
+class NotATable(Exception):
+    """The content is something else; the message says what."""
+
+
+def find(head: bytes, complete: bool, path: Path, suffix: str) -> str:
+    """The format of a file that begins with `head` (unpacked; `path` has all of it where it is a ZIP); raises NotATable."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        return "arrow"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _zip(path)
+    if head.startswith(_OLE):
+        return _ole(head)
+    _refuse_others(head)
+    encoding, _ = _encoding.detect(head, complete)
+    return _text(head.decode(encoding, errors="replace"), suffix)
+
+
+def _refuse_others(head: bytes) -> None:
+    for magic, what in _OTHERS:
+        if head.startswith(magic) and (what not in _PRINTABLE_START or b"\x00" in head[:1024]):
+            raise NotATable(what)
+    if head[257:262] == b"ustar":
+        raise NotATable("a tar archive")
+    start = head[:512].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise NotATable("a web page (HTML)")
+    if start.startswith(b"<?xml"):
+        raise NotATable("an XML document")
+    wide = _encoding.detect(head[:4096], False)[0].startswith(("utf-16", "utf-32"))
+    controls = sum(head[:4096].count(bytes([b])) for b in (0, 2, 3, 4, 5, 6, 7, 8, 14, 15, 16))
+    if not wide and controls > 0.05 * len(head[:4096]):
+        raise NotATable("binary data")
+
+
+def _zip(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = set(archive.namelist())
+            kind = archive.read("mimetype")[:80] if "mimetype" in members else b""
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
+        return "excel"  # a damaged archive: its reader says so
+    if {"xl/workbook.xml", "xl/workbook.bin"} & members or kind.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
+        return "excel"
+    raise NotATable("a Word or PowerPoint document" if "[Content_Types].xml" in members else "a ZIP archive")
+
+
+def _ole(head: bytes) -> str:
+    if "EncryptedPackage".encode("utf-16-le") in head:
+        raise NotATable("an Office file with a password")
+    if "WordDocument".encode("utf-16-le") in head:
+        raise NotATable("a Word document")
+    return "excel"
+
+
+def _text(text: str, suffix: str) -> str:
+    """csv, json or jsonl; a text that is none of them clearly is what its name says, so that its reader can tell what is wrong."""
+    start = text.lstrip("\ufeff \r\n\t")
+    lines = [line for line in start.split("\n") if line.strip()][:_FIRST_LINES]
+    objects = sum(_is_object(line) for line in lines)
+    if start.startswith("{") and objects and (suffix != "json" or len(lines) > 1):
+        return "jsonl"
+    if _opens_json(start):
+        return "jsonl" if suffix == "jsonl" and objects else "json"
+    if suffix == "jsonl" and objects:
+        return "jsonl"
+    return "csv" if suffix in ("", "csv") or _dialect.consistent(text) else suffix
+
+
+def _opens_json(start: str) -> bool:
+    following = start[1:].lstrip()[:1]
+    return (start[:1] == "{" and following in ('"', "}")) or (start[:1] == "[" and following in ("{", "[", "]"))
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False

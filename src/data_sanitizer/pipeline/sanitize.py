@@ -1,0 +1,151 @@
+"""The whole path of a table: read, profile, plan, find duplicates, clean and write, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_sanitizer import formats, run_folder
+from data_sanitizer.errors import InputChanged
+from data_sanitizer.model import ReadOptions
+from data_sanitizer.pipeline import duplicates, pass1, pass2, report
+from data_sanitizer.ports import Reading
+from data_sanitizer.profile.column_profile import described
+from data_sanitizer.recipe import Recipe, make_plan
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to run; nothing here changes the result."""
+
+    output_format: str = "parquet"
+    force: bool = False
+    threads: int = 2
+    memory: int = 256 << 20  # bytes for the structures that grow with the table: the keys of its rows
+    reading: ReadOptions = field(default_factory=ReadOptions)
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a block under a name."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOptions | None = None) -> dict[str, Any]:
+    """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py."""
+    options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
+    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside:
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        with clock.stage("open"):
+            readings = [formats.open_source(path, options.reading, scratch) for path in inputs]
+            marks = [_mark(path) for path in inputs]
+            hashes = beside.submit(lambda: [_hashed(path) for path in inputs])
+        with clock.stage("pass 1"):
+            survey = pass1.survey(readings, recipe, scratch, options.threads)
+            plan = make_plan(recipe, survey.profiles)
+        with clock.stage("duplicates"):
+            found = duplicates.find(readings, survey, plan, recipe, options.threads, options.memory)
+        with clock.stage("pass 2"):
+            written = pass2.write(readings, survey, plan, found, recipe, folder, scratch, options.output_format, options.threads)
+        _check_unchanged(inputs, marks)
+        with clock.stage("report"):
+            profile = write_profile(survey, folder)
+            sources = _sources(readings, survey, inputs)
+            facts = report.RunFacts(
+                sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed, rows_quarantined=written.quarantined,
+                columns=list(survey.schema), profile=profile, recipe=recipe.described(), stages=clock.seconds, versions=versions(),
+                started=started, output=str(output),
+            )  # fmt: skip
+            _clear(scratch)
+            result = report.write_report(folder, facts)
+            rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
+            write_manifest(folder, _inputs(inputs, hashes.result(), survey), recipe.described(), rows)
+    return result
+
+
+def write_profile(survey: pass1.Survey, folder: Path) -> dict[str, Any]:
+    """profile.json: what was learned of every column."""
+    columns = {name: described(p) for name, p in survey.profiles.items()}
+    profile = {"schema": "data-sanitizer.profile/1", "rows": survey.rows - sum(s.quarantined for s in survey.sources), "columns": columns}
+    run_folder.write_json(folder / "profile.json", profile)
+    return profile
+
+
+def write_manifest(folder: Path, inputs: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any], rows: Mapping[str, int], **more: Any) -> None:
+    """manifest.json, the last file: without times and paths, so that equal runs have equal manifests."""
+    kept = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("report."))
+    manifest = {
+        "schema": "data-sanitizer.manifest/1", "versions": versions(), "recipe": recipe, "inputs": list(inputs), "rows": dict(rows),
+        "outputs": {p.name: {"sha256": run_folder.sha256(p), "bytes": p.stat().st_size} for p in kept}, **more,
+    }  # fmt: skip
+    run_folder.write_json(folder / run_folder.MANIFEST, manifest)
+
+
+def versions() -> dict[str, str]:
+    """The program and the libraries whose versions can matter for the result."""
+    return {name: version(name) for name in ("data-sanitizer", "polars", "numpy", "ftfy", "phonenumbers", "rapidfuzz")}
+
+
+def _sources(readings: Sequence[Reading], survey: pass1.Survey, inputs: Sequence[str]) -> list[dict[str, Any]]:
+    told = []
+    for reading, rows, path in zip(readings, survey.sources, inputs, strict=True):
+        decisions = [{"subject": d.subject, "choice": d.choice, "evidence": d.evidence} for d in reading.decisions]
+        size = Path(path).stat().st_size if path != "-" else 0
+        told.append({"name": rows.name, "format": reading.format, "bytes": size, "rows": rows.rows, "quarantined": rows.quarantined,
+                     "decisions": decisions})  # fmt: skip
+    return told
+
+
+def _inputs(inputs: Sequence[str], hashes: Sequence[str | None], survey: pass1.Survey) -> list[dict[str, Any]]:
+    rows = zip(inputs, hashes, survey.sources, strict=True)
+    return [{"name": Path(path).name, "sha256": digest, "rows": s.rows, "quarantined": s.quarantined} for path, digest, s in rows]
+
+
+def _hashed(path: str) -> str | None:
+    return None if path == "-" else run_folder.sha256(Path(path))
+
+
+def _mark(path: str) -> tuple[int, int] | None:
+    """Size and time of change of a file, to notice a change between the passes."""
+    if path == "-":
+        return None
+    stat = Path(path).stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _check_unchanged(inputs: Sequence[str], marks: Sequence[tuple[int, int] | None]) -> None:
+    for path, mark in zip(inputs, marks, strict=True):
+        if _mark(path) != mark:
+            raise InputChanged(path=path)
+
+
+def _clear(scratch: Path) -> None:
+    import shutil  # noqa: PLC0415
+
+    shutil.rmtree(scratch)
+
+
+def read_cleaned(run: Path) -> pl.LazyFrame:
+    """The cleaned table of a finished run."""
+    path = run_folder.cleaned_file(run)
+    if path.suffix == ".parquet":
+        return pl.scan_parquet(path)
+    return pl.scan_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.scan_ndjson(path, infer_schema_length=None)

@@ -1,0 +1,283 @@
+"""From a column of a block to arrays: what `_scan` sees in every cell, as NumPy arrays of one length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data_sanitizer.kernels import kernel
+from data_sanitizer.profile import _scan as s
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """What the scan found in n cells of one column: arrays of shape (n,)."""
+
+    text: pl.Series  # the cells as read, as text
+    hash1: NDArray[np.uint64]  # two independent hashes of the trimmed cell with inner blanks collapsed
+    hash2: NDArray[np.uint64]
+    shapes: NDArray[np.uint8]  # index into SHAPES
+    details: NDArray[np.uint8]  # numbers: see `number_shape`, + 16 x currency; dates: see `date_shape`
+    numbers: NDArray[np.float64]  # the value of a number, a single separator read as the decimal sign; NaN elsewhere
+    lengths: NDArray[np.uint32]  # characters
+    flags: NDArray[np.uint8]  # bits of FLAGS
+    tokens: NDArray[np.uint8]  # 1 + index into NULL_TOKENS, 0 for none
+
+
+@kernel
+def _token_hash(data: Any, a: int, b: int) -> Any:
+    """A hash of the cell in lower case (ASCII), for the short words that mean: nothing here."""
+    h = s._SEED1
+    for i in range(a, b):
+        c = data[i]
+        if 65 <= c <= 90:
+            c += 32
+        h = (h ^ np.uint64(c)) * s._P3
+    return s.finish(h)
+
+
+@kernel
+def _currency(data: Any, a: int, b: int) -> tuple[int, int, int]:
+    """Index into CURRENCIES and the part of data[a:b] without the sign; 0 where there is none."""
+    if data[a] == 36:
+        return 1, a + 1, b
+    if data[b - 1] == 36:
+        return 1, a, b - 1
+    if data[b - 1] == 37:
+        return 5, a, b - 1
+    if b - a > 3 and data[a] == 0xE2 and data[a + 1] == 0x82 and data[a + 2] == 0xAC:
+        return 2, a + 3, b
+    if b - a > 3 and data[b - 3] == 0xE2 and data[b - 2] == 0x82 and data[b - 1] == 0xAC:
+        return 2, a, b - 3
+    if b - a > 2 and data[a] == 0xC2 and (data[a + 1] == 0xA3 or data[a + 1] == 0xA5):
+        return (3 if data[a + 1] == 0xA3 else 4), a + 2, b
+    return 0, a, b
+
+
+@kernel
+def _with_currency(data: Any, a: int, b: int) -> tuple[int, int, float]:
+    """Shape, detail and value of a number that may carry a currency or percent sign; TEXT where it is something else."""
+    currency, x, y = _currency(data, a, b)
+    while x < y and data[x] == 32:
+        x += 1
+    while y > x and data[y - 1] == 32:
+        y -= 1
+    dots = commas = 0
+    for i in range(x, y):
+        c = data[i]
+        if c == 46:
+            dots += 1
+        elif c == 44:
+            commas += 1
+        elif not (48 <= c <= 57 or (i == x and (c == 45 or c == 43))):
+            return s.TEXT, 0, np.nan
+    if currency == 0 or x == y:
+        return s.TEXT, 0, np.nan
+    shape, value, detail = s.number_shape(data, x, y, dots, commas)
+    if shape == s.LEADING_ZERO or shape > s.GROUPED_POINT:
+        return s.TEXT, 0, np.nan
+    return shape, detail + 16 * currency, value
+
+
+@kernel
+def _timestamp(data: Any, a: int, b: int) -> int:
+    """TIMESTAMP for an ISO date, T or a blank, and a time; TIME for a time alone; else TEXT."""
+    if b - a <= 8:
+        return s.TIME if b - a >= 4 and 48 <= data[a] <= 57 and (data[a + 1] == 58 or data[a + 2] == 58) else s.TEXT
+    if b - a < 16 or (data[a + 10] != 32 and data[a + 10] != 84) or data[a + 13] != 58:
+        return s.TEXT
+    shape, _ = s.date_shape(data, a, a + 10)
+    return s.TIMESTAMP if shape == s.DATE_YMD else s.TEXT
+
+
+@kernel
+def _words(data: Any, a: int, b: int, n: Any) -> int:
+    """Shape of a cell that is neither number nor date, from the counts n of its characters (see `_count`)."""
+    if n[9] == 1 and n[4] > 0 and n[6] == 0 and n[1] + n[2] > 2:
+        return s.EMAIL
+    if n[6] == 0 and b - a > 4 and (data[a] | 32) in (104, 119, 102) and n[4] > 0:
+        if (data[a] | 32) == 119 and data[a + 1] | 32 == 119 and data[a + 2] | 32 == 119 and data[a + 3] == 46:
+            return s.URL
+        for i in range(a, min(b - 2, a + 8)):
+            if data[i] == 58 and data[i + 1] == 47 and data[i + 2] == 47:
+                return s.URL
+    letters = n[1] + n[2] + n[11]
+    if n[3] > 0 and letters > 0 and n[6] == 0 and n[11] == 0:
+        return s.CODE
+    if n[3] == 0 and letters > 0 and n[12] == 0 and n[9] == 0 and n[8] == 0:
+        return s.WORD
+    return s.TEXT
+
+
+@kernel
+def _count(data: Any, a: int, b: int, n: Any) -> None:
+    """Count the characters of data[a:b] by class: 1 upper 2 lower 3 digit 4 . 5 , 6 blank 7 - 8 / : 9 @ 10 + ( ) ' 11 beyond ASCII 12 other."""
+    for k in range(13):
+        n[k] = 0
+    for i in range(a, b):
+        c = data[i]
+        if c >= 128:
+            n[11] += 1
+        elif c >= 97 and c <= 122:
+            n[2] += 1
+        elif c >= 65 and c <= 90:
+            n[1] += 1
+        elif c >= 48 and c <= 57:
+            n[3] += 1
+        elif c == 46:
+            n[4] += 1
+        elif c == 44:
+            n[5] += 1
+        elif c == 32:
+            n[6] += 1
+        elif c == 45:
+            n[7] += 1
+        elif c == 47 or c == 58:
+            n[8] += 1
+        elif c == 64:
+            n[9] += 1
+        elif c == 43 or c == 40 or c == 41 or c == 39:
+            n[10] += 1
+        else:
+            n[12] += 1
+
+
+@kernel
+def _classify(data: Any, a: int, b: int, n: Any) -> tuple[int, int, float]:
+    """Shape, detail and value of the trimmed cell data[a:b] of at most 64 bytes."""
+    _count(data, a, b, n)
+    digits, size = n[3], b - a
+    if digits == 0:
+        return _words(data, a, b, n), 0, np.nan
+    signed = data[a] == 45 or data[a] == 43
+    if digits + n[4] + n[5] + (1 if signed else 0) == size:
+        shape, value, detail = s.number_shape(data, a, b, n[4], n[5])
+        if shape < s.DATE_YMD:
+            return shape, detail, value
+    if digits + 2 == size and (n[8] == 2 or n[7] == 2 or n[4] == 2):
+        shape, detail = s.date_shape(data, a, b)
+        return shape, detail, np.nan
+    if n[8] > 0 and n[1] <= 3:
+        shape = _timestamp(data, a, b)
+        if shape != s.TEXT:
+            return shape, 0, np.nan
+    if n[1] + n[2] == 0:
+        shape, detail, value = _with_currency(data, a, b)
+        if shape != s.TEXT:
+            return shape, detail, value
+        if n[11] + n[12] + n[9] == 0:
+            return s.DIGITS_AND_SIGNS, 0, np.nan
+    return _words(data, a, b, n), 0, np.nan
+
+
+@kernel
+def _look(cell: Any) -> tuple[int, int]:
+    """Flags of the bytes of a trimmed cell, and its length in characters; written so that the compiler can vectorise it."""
+    high, control, upper, lower, blanks, length = 0, 0, 0, 0, 0, 0
+    before = np.uint8(0)
+    for c in cell:
+        high |= c & 0x80
+        control |= (c < 32) | (c == 127)
+        upper |= (c >= 65) & (c <= 90)
+        lower |= (c >= 97) & (c <= 122)
+        blanks |= ((c == 32) & (before == 32)) | (c == 9)
+        length += (c & 0xC0) != 0x80
+        before = c
+    flags = (s.NON_ASCII if high else 0) | (s.UPPER if upper else 0) | (s.LOWER if lower else 0) | (s.INNER_BLANKS if blanks else 0)
+    return flags | (s.CONTROL if control else 0), length
+
+
+@kernel
+def _squeeze(cell: Any) -> Any:
+    """A copy of the cell in which every run of blanks is one blank."""
+    out, n = np.empty_like(cell), 0
+    for c in cell:
+        blank = c == 32 or c == 9
+        if not (blank and n > 0 and out[n - 1] == 32):
+            out[n] = 32 if blank else c
+            n += 1
+    return out[:n]
+
+
+@kernel
+def _word(cell: Any, i: int) -> Any:
+    """Eight bytes from i on as one little-endian number."""
+    return (
+        np.uint64(cell[i]) | np.uint64(cell[i + 1]) << np.uint64(8) | np.uint64(cell[i + 2]) << np.uint64(16)
+        | np.uint64(cell[i + 3]) << np.uint64(24) | np.uint64(cell[i + 4]) << np.uint64(32) | np.uint64(cell[i + 5]) << np.uint64(40)
+        | np.uint64(cell[i + 6]) << np.uint64(48) | np.uint64(cell[i + 7]) << np.uint64(56)
+    )  # fmt: skip
+
+
+@kernel
+def hash_bytes(cell: Any) -> tuple[Any, Any]:
+    """Two independent 64-bit hashes: multiply and rotate over words of eight bytes, then the MurmurHash3 finalizer."""
+    h1, h2, n = s._SEED1, s._SEED2, len(cell)
+    for k in range(n // 8):
+        word = _word(cell, 8 * k)
+        h1 = s.rotate((h1 ^ word) * s._P1, 29)
+        h2 = s.rotate((h2 + word) * s._P2, 31) ^ word
+    word = np.uint64(0)
+    for k in range(n % 8):
+        word |= np.uint64(cell[n - n % 8 + k]) << np.uint64(8 * k)
+    h1 = s.finish((h1 ^ word) * s._P1 ^ np.uint64(n))
+    h2 = s.finish(((h2 + word) * s._P2) + np.uint64(n))
+    return h1, h2
+
+
+@kernel
+def _scan_cells(data: Any, sizes: Any, token_hashes: Any, hash1: Any, hash2: Any, shapes: Any, details: Any, numbers: Any, lengths: Any,
+                flags: Any, tokens: Any) -> None:  # fmt: skip
+    """Fill the arrays of `Cells`; `data` is all cells joined, `sizes` their bytes (0 for null)."""
+    n, end = np.zeros(13, np.int64), 0
+    for k in range(len(sizes)):
+        start, end = end, end + sizes[k]
+        a, b = start, end
+        while a < b and (data[a] == 32 or (9 <= data[a] <= 13)):
+            a += 1
+        while b > a and (data[b - 1] == 32 or (9 <= data[b - 1] <= 13)):
+            b -= 1
+        numbers[k] = np.nan
+        edge = s.EDGE_BLANK if b - a < end - start else 0
+        if a == b:
+            shapes[k], flags[k] = s.MISSING, edge
+            hash1[k], hash2[k] = s._SEED1, s._SEED2
+            continue
+        cell = data[a:b]
+        bits, lengths[k] = _look(cell)
+        hash1[k], hash2[k] = hash_bytes(_squeeze(cell)) if bits & s.INNER_BLANKS else hash_bytes(cell)
+        flags[k] = bits | edge | (s.PLUS_SIGN if data[a] == 43 else 0)
+        if b - a > s._LONG:
+            shapes[k] = s.TEXT
+            continue
+        shapes[k], details[k], numbers[k] = _classify(data, a, b, n)
+        if b - a <= 13:
+            h = _token_hash(data, a, b)
+            for t in range(len(token_hashes)):
+                if token_hashes[t] == h:
+                    tokens[k] = t + 1
+
+
+def _token_hashes() -> NDArray[np.uint64]:
+    encoded = [np.frombuffer(t.encode(), np.uint8) for t in s.NULL_TOKENS]
+    return np.array([_token_hash(t, 0, len(t)) for t in encoded], np.uint64)
+
+
+def scan(column: pl.Series) -> Cells:
+    """Look at every cell of a column of any type once; typed columns are seen as the text they are written as."""
+    text = column if column.dtype == pl.String else column.cast(pl.String)
+    n = len(text)
+    sizes = text.str.len_bytes().fill_null(0).to_numpy()
+    joined = text.str.join("").item() or ""
+    data = np.frombuffer(joined.encode() or b"\0", np.uint8)
+    u8 = lambda: np.zeros(n, np.uint8)  # noqa: E731
+    cells = Cells(text, np.empty(n, np.uint64), np.empty(n, np.uint64), u8(), u8(), np.empty(n), np.zeros(n, np.uint32), u8(), u8())
+    _scan_cells(data, sizes, _TOKENS, cells.hash1, cells.hash2, cells.shapes, cells.details, cells.numbers, cells.lengths, cells.flags, cells.tokens)  # fmt: skip
+    return cells
+
+
+_TOKENS = _token_hashes()

@@ -1,0 +1,202 @@
+"""What to clean, and how: an ordered list of steps with options, and how duplicates are found.
+
+Two recipes come with the program: `careful` (default) repairs only what it is sure of, `complete` also fills every missing value and caps
+every outlier. A YAML file names its own steps, or starts from one of the two:
+
+    extends: careful
+    steps:
+      dates: {order: dmy}          # an option
+      null_tokens: false           # leave a step out
+      numbers: {except: [version]} # not for these columns; `only: […]` for some alone
+    duplicates: {ignore: [row_id], key: []}
+    seed: 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_sanitizer import extensions
+from data_sanitizer.errors import RecipeError
+from data_sanitizer.model import Action
+from data_sanitizer.profile.column_profile import ColumnProfile
+
+CAREFUL: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("fix_encoding", {}),
+    ("normalize_unicode", {}),
+    ("trim_blanks", {}),
+    ("null_tokens", {}),
+    ("category_spelling", {}),
+    ("category_typos", {}),
+    ("booleans", {}),
+    ("numbers", {}),
+    ("dates", {}),
+    ("outliers", {}),
+    ("flag_personal_data", {}),
+)
+COMPLETE = (
+    *(("booleans", {"words": "all"}) if name == "booleans" else (name, options) for name, options in CAREFUL),
+    ("cap_outliers", {}),
+    ("fill_missing", {}),
+)
+RECIPES = {"careful": CAREFUL, "complete": COMPLETE}
+_SCOPE = {"only": None, "except": None}
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateRules:
+    """Which rows count as duplicates: equal in all columns but `ignore`, or in the columns of `key` alone."""
+
+    remove: bool = True
+    ignore: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+
+    def columns(self, all_columns: list[str]) -> list[str]:
+        """The columns that are compared."""
+        return [c for c in all_columns if (c in self.key if self.key else c not in self.ignore)]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The resolved steps, each with all its options."""
+
+    name: str = "careful"
+    steps: tuple[tuple[str, dict[str, Any]], ...] = CAREFUL
+    duplicates: DuplicateRules = field(default_factory=DuplicateRules)
+    seed: int = 0
+
+    def keep_duplicates(self) -> Recipe:
+        """The same recipe, removing no row."""
+        return replace(self, duplicates=replace(self.duplicates, remove=False))
+
+    def described(self) -> dict[str, Any]:
+        """The recipe as plain values, for manifest.json and the report."""
+        steps = [{"step": name, "version": extensions.load("steps", name).VERSION, "options": options} for name, options in self.steps]
+        duplicates = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.duplicates).items()}
+        return {"name": self.name, "steps": steps, "duplicates": duplicates, "seed": self.seed}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A recipe applied to a profile: for each step the columns it works on, in order. Plain values, ready to travel to a worker."""
+
+    stages: tuple[tuple[Action, ...], ...]
+
+    def actions(self, *modes: str) -> list[Action]:
+        """All actions of the given modes, in order."""
+        return [a for stage in self.stages for a in stage if a.mode in modes]
+
+
+def load_recipe(source: str | Path | Mapping[str, Any] | Recipe | None) -> Recipe:
+    """A recipe by name (`careful`, `complete`), from a YAML file, from a mapping of the same form, or as it is."""
+    if isinstance(source, Recipe):
+        return source
+    if source is None or str(source) in RECIPES:
+        return _resolved(str(source or "careful"), {"extends": str(source or "careful")})
+    if isinstance(source, Mapping):
+        return _resolved("recipe", source)
+    return _resolved(Path(source).name, _yaml(Path(source)))
+
+
+def _yaml(path: Path) -> Mapping[str, Any]:
+    import yaml  # noqa: PLC0415  only recipes from files need it
+
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        known = ", ".join(RECIPES)
+        raise RecipeError(recipe=path, why=f"the file cannot be read ({error.strerror})", kind="recipes", known=known) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise RecipeError(recipe=path, why=f"it is not valid YAML{where}", kind="keys", known="extends, steps, duplicates, seed") from error
+    if not isinstance(content, dict):
+        raise RecipeError(recipe=path, why="it is not a mapping", kind="keys", known="extends, steps, duplicates, seed")
+    return content
+
+
+def _resolved(name: str, content: Mapping[str, Any]) -> Recipe:
+    _known(name, "keys", content, ("extends", "steps", "duplicates", "seed", "name"))
+    parent = content.get("extends")
+    if parent is not None:
+        _known(name, "recipes", [parent], tuple(RECIPES))
+    steps = dict(RECIPES[parent]) if parent else {}
+    for step, options in _steps(name, content.get("steps") or {}):
+        _known(name, "steps", [step], extensions.names("steps"))
+        if options is False:
+            steps.pop(step, None)
+        else:
+            steps[step] = {**steps.get(step, {}), **({} if options in (None, True) else dict(options))}
+    ordered = tuple((step, _options(name, step, options)) for step, options in steps.items())
+    seed = content.get("seed", 0)
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise RecipeError(recipe=name, why="seed is not a whole number", kind="keys", known="extends, steps, duplicates, seed")
+    return Recipe(str(content.get("name", name)), ordered, _duplicates(name, content.get("duplicates") or {}), seed)
+
+
+def _steps(recipe: str, given: Any) -> list[tuple[str, Any]]:
+    if isinstance(given, dict):
+        return list(given.items())
+    if not isinstance(given, list):
+        raise RecipeError(recipe=recipe, why="`steps` is neither a list nor a mapping", kind="steps", known=", ".join(extensions.names("steps")))
+    return [(entry, None) if isinstance(entry, str) else next(iter(entry.items())) for entry in given]
+
+
+def _options(recipe: str, step: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    defaults = dict(extensions.load("steps", step).OPTIONS)
+    _known(recipe, f"options of {step}", options, (*defaults, *_SCOPE))
+    return {**defaults, **options}
+
+
+def _duplicates(recipe: str, given: Any) -> DuplicateRules:
+    fields = ("remove", "ignore", "key")
+    if not isinstance(given, dict):
+        raise RecipeError(recipe=recipe, why="`duplicates` is not a mapping", kind="options of duplicates", known=", ".join(fields))
+    _known(recipe, "options of duplicates", given, fields)
+    return DuplicateRules(bool(given.get("remove", True)), tuple(given.get("ignore") or ()), tuple(given.get("key") or ()))
+
+
+def _known(recipe: str, kind: str, given: Any, known: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in known:
+            raise RecipeError(recipe=recipe, why=f"{name!r} is not one of the {kind}", kind=kind, known=", ".join(known))
+
+
+def make_plan(recipe: Recipe, profiles: Mapping[str, ColumnProfile]) -> Plan:
+    """Ask every step about every column; raises RecipeError where the recipe names a column that the table does not have."""
+    _check_columns(recipe, profiles)
+    stages = []
+    for step, options in recipe.steps:
+        module = extensions.load("steps", step)
+        chosen = [c for c in profiles if _in_scope(c, options)]
+        actions = (module.plan(c, profiles[c], options) for c in chosen)
+        stages.append(tuple(a for a in actions if a is not None))
+    return Plan(tuple(stages))
+
+
+def _in_scope(column: str, options: Mapping[str, Any]) -> bool:
+    return (options.get("only") is None or column in options["only"]) and column not in (options.get("except") or ())
+
+
+def _check_columns(recipe: Recipe, profiles: Mapping[str, ColumnProfile]) -> None:
+    named = [*recipe.duplicates.ignore, *recipe.duplicates.key]
+    for _, options in recipe.steps:
+        named += [*(options.get("only") or ()), *(options.get("except") or ())]
+    _known(recipe.name, "columns of the input", named, tuple(profiles))
+
+
+def converts(plan: Plan) -> dict[str, Action]:
+    """Column -> the action that gives it a type."""
+    return {a.column: a for a in plan.actions("convert")}
+
+
+def cleaned_schema(schema: Mapping[str, pl.DataType], plan: Plan) -> dict[str, pl.DataType]:
+    """The types of the cleaned table."""
+    made = {"Int64": pl.Int64(), "Float64": pl.Float64(), "Boolean": pl.Boolean(), "Date": pl.Date(), "Datetime": pl.Datetime("us")}
+    typed = {c: made[extensions.load("steps", a.step).form(a)[1]] for c, a in converts(plan).items()}
+    return {c: typed.get(c, dtype) for c, dtype in schema.items()}

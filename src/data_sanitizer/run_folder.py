@@ -1,0 +1,115 @@
+"""The folder of a run: written aside under another name and renamed when it is complete, so that a run is whole or absent."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from data_sanitizer.errors import DiskFull, OutputExists, OutputNotWritable, RunUnreadable
+
+MANIFEST = "manifest.json"
+FORMATS = ("parquet", "csv", "jsonl")
+
+
+@contextmanager
+def written_aside(output: Path, force: bool = False) -> Iterator[Path]:
+    """A new folder beside `output` that takes its name when the block ends without an error, and is removed when it does not."""
+    output = output.absolute()
+    check_free(output, force)
+    aside = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    with translated(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+    try:
+        with translated(output):
+            yield aside
+            _publish(aside, output)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def check_free(output: Path, force: bool) -> None:
+    """Raise OutputExists where something would be overwritten. An empty folder is free; --force replaces a folder, never a file."""
+    if output.is_dir() and (force or not any(output.iterdir())):
+        return
+    if output.exists():
+        raise OutputExists(path=output)
+
+
+def _publish(aside: Path, output: Path) -> None:
+    _to_disk(aside)
+    if output.exists():
+        old = output.with_name(f".{output.name}.{os.getpid()}.old")
+        output.rename(old)
+        aside.rename(output)
+        shutil.rmtree(old)
+    else:
+        aside.rename(output)
+    _sync(output.parent)
+
+
+def _to_disk(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors of writing into ours; Polars reports a full disk as an OSError too."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error):
+            raise DiskFull(path=path) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST):
+            raise OutputNotWritable(path=path, why=os.strerror(error.errno).lower()) from error
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values as UTF-8 JSON, two blanks of indentation, keys in the order given."""
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """The manifest of a finished run; raises RunUnreadable where there is none."""
+    try:
+        content = json.loads((run / MANIFEST).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RunUnreadable(path=run, why="it has no manifest.json") from error
+    except (OSError, ValueError) as error:
+        raise RunUnreadable(path=run, why="its manifest.json cannot be read") from error
+    if not isinstance(content, dict) or not str(content.get("schema", "")).startswith("data-sanitizer.manifest/"):
+        raise RunUnreadable(path=run, why="its manifest.json is of another program or version")
+    return content
+
+
+def cleaned_file(run: Path) -> Path:
+    """The cleaned table of a run."""
+    for name in FORMATS:
+        if (path := run / f"cleaned.{name}").exists():
+            return path
+    raise RunUnreadable(path=run, why="it has no cleaned table")

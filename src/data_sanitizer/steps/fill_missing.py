@@ -1,0 +1,4 @@
+"""stub"""
+VERSION = 1
+OPTIONS = {}
+def plan(column, profile, options): return None

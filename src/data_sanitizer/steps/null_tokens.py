@@ -1,0 +1,63 @@
+"""Turn words that stand for "no value" (N/A, null, -, …) into empty cells, as far as the column shows that they mean that.
+
+In a column of numbers, dates or identifiers every such word is a missing value. In a column of words only those that mean nothing else:
+"NA" stays where the column holds short codes in capitals (country and region codes), "None", "Unknown" and "Missing" stay because they may
+be answers, and in columns of people's names "Null" and "Na" stay because they are names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from data_sanitizer.model import Action
+from data_sanitizer.profile.column_profile import ColumnProfile
+
+VERSION = 1
+OPTIONS: Mapping[str, Any] = {"also": [], "keep": []}
+
+_ALWAYS = {"n/a", "#n/a", "#na", "n.a.", "(null)", "<null>", "<na>", "#null!", "\\n"}
+_UNLESS_A_NAME = {"null", "nan", "nat", "undefined"}
+_SIGNS = {"-", "--", "---", "?", "??"}
+_NUMERIC_KINDS = ("integer", "decimal", "date", "timestamp", "boolean", "identifier", "empty")
+
+
+def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Action | None:
+    """Decide for each word that occurs, from what the other cells of the column are."""
+    also = {t.lower() for t in options["also"]}
+    if profile.typed or not (profile.tokens or also):
+        return None
+    tokens = sorted((({t for t in profile.tokens if _means_nothing(t, profile)}) | also) - {t.lower() for t in options["keep"]})
+    if not tokens:
+        return None
+    return Action("null_tokens", VERSION, column, {"tokens": tokens}, f"means no value in a column of kind {profile.kind}", 0.99)
+
+
+def _means_nothing(token: str, profile: ColumnProfile) -> bool:
+    if token in _ALWAYS:
+        return True
+    if profile.kind in _NUMERIC_KINDS and profile.filled > 0:
+        return True
+    if token in _UNLESS_A_NAME:
+        return not re.search(r"name|first|last", profile.name.lower())
+    if token == "na":
+        return not re.search(r"name|first|last", profile.name.lower()) and not _short_codes(profile)
+    return token in _SIGNS and not _short_codes(profile)
+
+
+def _short_codes(profile: ColumnProfile) -> bool:
+    """Most other values are codes of up to five capitals or single signs, among which a short token may be one more code."""
+    others = profile.sample.filter(~pl.col("value").str.to_lowercase().is_in([*profile.tokens]))
+    if others.is_empty():
+        return False
+    codes = others.filter(pl.col("value").str.contains(r"^([A-Z]{1,5}|[+*.=<>#]+|[A-F][+-])$"))
+    return int(codes["count"].sum()) * 2 > int(others["count"].sum())
+
+
+def clean(action: Action) -> pl.Expr:
+    """The column with null for the tokens."""
+    column = pl.col(action.column)
+    return pl.when(column.str.to_lowercase().is_in(action.parameters["tokens"])).then(None).otherwise(column)

@@ -1,0 +1,37 @@
+"""For all tests: steady property tests, no process left behind, and the number of skipped tests at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_process_is_left() -> Iterator[None]:
+    """Fails the last test where a child process outlives the tests that started it."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    _, alive = psutil.wait_procs([p for p in psutil.Process().children(recursive=True) if p not in before and _counts(p)], timeout=5)
+    assert not alive, f"processes left running: {alive}"
+
+
+def _counts(process: psutil.Process) -> bool:
+    """Python's own resource tracker and fork server end with their parent, by design."""
+    try:
+        return not any(own in " ".join(process.cmdline()) for own in ("resource_tracker", "forkserver"))
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the number of skipped tests just before pytest's closing line."""
+    terminalreporter.write_line(f"skipped tests: {len(terminalreporter.stats.get('skipped', []))}")
