@@ -1,0 +1,31 @@
+"""Data Sanitizer cleans dirty tables without doing harm, and proves it: every change is recorded and can be taken back.
+
+    import data_sanitizer as ds
+    result = ds.clean("customers.csv")
+    result.data, result.ledger, result.report
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from data_sanitizer import errors
+
+if TYPE_CHECKING:
+    from data_sanitizer.library import Result, clean, profile
+    from data_sanitizer.recipe import Recipe, load_recipe
+
+__all__ = ["Recipe", "Result", "clean", "errors", "load_recipe", "profile"]
+
+_HOMES = {"clean": "library", "profile": "library", "Result": "library", "Recipe": "recipe", "load_recipe": "recipe"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"data_sanitizer.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,1 +1,237 @@
-def main(): ...
+"""The command `data-sanitizer`: parses, calls, prints. Data goes to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from data_sanitizer import __doc__ as _about
+from data_sanitizer.errors import ChangesFound, DataSanitizerError, UsageError
+
+if TYPE_CHECKING:
+    from data_sanitizer.model import ReadOptions
+    from data_sanitizer.pipeline.sanitize import RunOptions
+
+_ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command")}
+
+
+class _Commands(click.Group):
+    """Loads the commands that live with their own module only when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), *_ELSEWHERE]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _ELSEWHERE:
+            module, name = _ELSEWHERE[cmd_name]
+            command: click.Command = getattr(import_module(f"data_sanitizer.{module}"), name)
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, help=(_about or "").split("\n\n")[0])
+@click.version_option(package_name="data-sanitizer")
+def commands() -> None:
+    """All commands."""
+
+
+def _reading(command: Any) -> Any:
+    """The options that say how to read the input; what is not given is found out."""
+    for option in (
+        click.option("--sheet", help="The sheet of a workbook. [default: the first with data]"),
+        click.option("--no-header", is_flag=True, help="The first row is data, not names."),
+        click.option("--delimiter", help="The sign between fields of a text file, as ',' or 'tab'."),
+        click.option("--encoding", help="The encoding of a text file, as utf-8 or cp1252."),
+        click.option("--input-format", type=click.Choice(["csv", "json", "jsonl", "parquet", "arrow", "excel"]), help="Read as this format."),
+    ):
+        command = option(command)
+    return command
+
+
+def _read_options(sheet: str | None, no_header: bool, delimiter: str | None, encoding: str | None, input_format: str | None) -> ReadOptions:
+    from data_sanitizer.model import ReadOptions  # noqa: PLC0415
+
+    delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter
+    return ReadOptions(input_format, encoding, delimiter, False if no_header else None, sheet)
+
+
+def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    """A size such as 500MB or 2GB in bytes."""
+    units = {"kb": 10, "mb": 20, "gb": 30, "": 0}
+    number, unit = value.strip().lower().rstrip("kmgb"), value.strip().lower().lstrip("0123456789.")
+    try:
+        return int(float(number) * (1 << units[unit]))
+    except (ValueError, KeyError) as error:
+        raise click.BadParameter("write it as 500MB or 2GB") from error
+
+
+@commands.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="RUN_DIR", help="The folder to write; it must not exist.")
+@click.option("--format", "output_format", type=click.Choice(["parquet", "csv", "jsonl"]), default="parquet", show_default=True)
+@click.option("--recipe", default="careful", show_default=True, metavar="NAME|FILE", help="careful, complete, or a YAML file.")
+@click.option("--keep-duplicates", is_flag=True, help="Report duplicates, remove none.")
+@click.option("--dry-run", is_flag=True, help="Do everything, write nothing, print the summary.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if anything would be changed.")
+@click.option("--memory-limit", default="1GB", show_default=True, callback=_bytes, help="Memory for what grows with the table.")
+@click.option("--threads", type=click.IntRange(1), help="Threads to use. [default: one a core]")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("--force", is_flag=True, help="Replace the output folder.")
+@_reading
+def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, recipe: str, keep_duplicates: bool, dry_run: bool, check: bool,
+          memory_limit: int, threads: int | None, as_json: bool, quiet: bool, force: bool, **reading: Any) -> None:  # fmt: skip
+    """Clean tables: repair what is certain, remove exact duplicates, flag the rest, record everything.
+
+    INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also gzip or zstd compressed, or - for standard input. Several inputs
+    are cleaned as one table.
+    """
+    from data_sanitizer.pipeline.sanitize import RunOptions  # noqa: PLC0415
+    from data_sanitizer.recipe import load_recipe  # noqa: PLC0415
+
+    if output is None and not (dry_run or check):
+        raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
+    resolved = load_recipe(recipe)
+    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory_limit // 4, _read_options(**reading))
+    report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
+    if not quiet:
+        _print_report(report, as_json, None if dry_run or check else output)
+    if check and (changes := _changes(report)):
+        raise ChangesFound(count=changes)
+
+
+def _clean(inputs: list[str], output: Path | None, recipe: Any, options: RunOptions, dry: bool) -> dict[str, Any]:
+    from data_sanitizer.pipeline.sanitize import sanitize  # noqa: PLC0415
+
+    if not dry and output is not None:
+        return sanitize(inputs, output, recipe, options)
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as folder:
+        return sanitize(inputs, Path(folder) / "run", recipe, options)
+
+
+def _print_report(report: dict[str, Any], as_json: bool, output: Path | None) -> None:
+    from data_sanitizer.pipeline.report import summary_text  # noqa: PLC0415
+
+    if as_json:
+        click.echo(json.dumps(report, ensure_ascii=False))
+        return
+    click.echo(summary_text(report), err=True)
+    if output is not None:
+        click.echo(f"Report: {output / 'report.html'}", err=True)
+
+
+def _changes(report: dict[str, Any]) -> int:
+    rows, cells = report["rows"], report["totals"]["cells_changed"]
+    return int(cells) + int(rows["merged"]) + int(rows["quarantined"])
+
+
+@commands.command()
+@click.argument("input_", metavar="INPUT")
+@_reading
+def profile(input_: str, **reading: Any) -> None:
+    """Print what a table holds, column by column, as JSON."""
+    from data_sanitizer.pipeline.sanitize import RunOptions, profiled  # noqa: PLC0415
+
+    click.echo(json.dumps(profiled([input_], RunOptions(reading=_read_options(**reading))), ensure_ascii=False, indent=2))
+
+
+@commands.command()
+@click.argument("input_", metavar="INPUT")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE")
+@click.option("--force", is_flag=True, help="Replace the output file.")
+@_reading
+def convert(input_: str, output: Path, force: bool, **reading: Any) -> None:
+    """Read a table well and write it plainly; no cell is changed. The ending of FILE names the format."""
+    from data_sanitizer.pipeline.conversion import convert as run  # noqa: PLC0415
+
+    for line in run(input_, output, _read_options(**reading), force):
+        click.echo(line, err=True)
+
+
+@commands.command()
+@click.argument("run", metavar="RUN_DIR", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
+def verify(run: Path, inputs: tuple[str, ...]) -> None:
+    """Prove a run: input + ledger = output, and output - ledger = input."""
+    from data_sanitizer.verification import verify as check  # noqa: PLC0415
+
+    click.echo(str(check(run, list(inputs))), err=True)
+
+
+@commands.command()
+@click.argument("run", metavar="RUN_DIR", type=click.Path(path_type=Path))
+@click.argument("row", type=click.IntRange(0))
+@click.argument("column", required=False)
+@click.option("--source", help="The input the row is of, where there were several.")
+@click.option("--show", is_flag=True, help="Show personal data too.")
+def explain(run: Path, row: int, column: str | None, source: str | None, show: bool) -> None:
+    """Tell what happened to a row, or to one cell of it, and why. Rows count from 0."""
+    from data_sanitizer.explanation import explain as tell  # noqa: PLC0415
+
+    click.echo(tell(run, row, column, source, show=show).text)
+
+
+@commands.command()
+@click.argument("run", metavar="RUN_DIR", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="NEW_RUN_DIR")
+@click.option("--row", type=click.IntRange(0), help="Only changes of this row.")
+@click.option("--column", help="Only changes in this column.")
+@click.option("--rule", help="Only changes by this rule, as trim_blanks or exact_duplicate.")
+@click.option("--cluster", help="Bring back the removed rows of this cluster of duplicates.")
+@click.option("--source", help="Only changes in this input.")
+@click.option("--everything", is_flag=True, help="Take back all changes.")
+@click.option("--force", is_flag=True, help="Replace the output folder.")
+def undo(run: Path, output: Path, row: int | None, column: str | None, rule: str | None, cluster: str | None, source: str | None,
+         everything: bool, force: bool) -> None:  # fmt: skip
+    """Write a new run in which chosen changes are taken back. Filters combine."""
+    from data_sanitizer.pipeline.undo_run import undo_run  # noqa: PLC0415
+
+    undo_run(run, output, row=row, column=column, rule=rule, cluster=cluster, source=source, everything=everything, force=force)
+    click.echo(f"Report: {output / 'report.html'}", err=True)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Run the command; turns every error into one message and an exit code: 1 check failed, 2 usage, 3 input, 4 outside, 5 our bug."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        code = commands.main(standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except DataSanitizerError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted: nothing was written under the final name.", err=True)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # noqa: BLE001  the last resort: no traceback, and no text of a library that may quote a cell
+        click.echo(f"Error: this is a bug in Data Sanitizer ({type(error).__name__} at {_place(error)}). Please report it.", err=True)
+        code = 5
+    sys.exit(int(code))
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and "data_sanitizer" in trace.tb_next.tb_frame.f_code.co_filename:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "unknown place"
+
+
+if __name__ == "__main__":
+    main()

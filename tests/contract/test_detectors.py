@@ -74,9 +74,9 @@ def test_what_is_sure_also_counts(name: str, text: str) -> None:
 def test_partial_masking_hides_most_and_is_not_of_the_kind_any_more(name: str, text: str) -> None:
     shown = pii.partial(name, text)
     assert "***" in shown
-    assert text not in shown
     assert pii.partial(name, "") == "***"
     if name != "url":  # scheme and host stay on purpose
+        assert text not in shown
         assert not pii.belongs(name, shown)
 
 
@@ -140,12 +140,12 @@ def hide(kind: str, text: str) -> str:
 
 
 def quickest(action: Callable[[], object]) -> float:
-    """The shortest of up to five runs, in seconds: the others were disturbed."""
+    """The shortest of up to five runs, in seconds of the processor: what else runs on the machine does not count."""
     best = float("inf")
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         action()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
         if best < 0.02:
             break
     return best

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,7 @@ def test_another_seed_gives_another_table(tmp_path: Path) -> None:
 @given(cuts=st.lists(st.integers(1, 399), max_size=6), seed=st.integers(-5, 2**63))
 def test_a_row_is_the_same_in_whatever_stretch_it_is_made(cuts: list[int], seed: int) -> None:
     dice, edges = Dice(seed), [0, *sorted(set(cuts)), 400]
-    whole, pieces = damage.stretch(0, 400, dice), [damage.stretch(a, b, dice) for a, b in zip(edges, edges[1:], strict=False)]
+    whole, pieces = damage.stretch(0, 400, dice), [damage.stretch(a, b, dice) for a, b in pairwise(edges)]
     assert pl.concat([piece.cells for piece in pieces]).equals(whole.cells)
     assert pl.concat([piece.truth for piece in pieces]).equals(whole.truth)
     assert np.concatenate([piece.entity for piece in pieces]).tolist() == whole.entity.tolist()
@@ -365,6 +366,13 @@ def test_a_measured_process_that_fails_is_an_error_of_ours(tmp_path: Path) -> No
     with pytest.raises(DataSanitizerError, match=r"\(floor\) ended with exit code 1"):
         benchmark._measured(benchmark.FLOOR, table, tmp_path, near_duplicates=False)
     assert [path.name for path in tmp_path.iterdir()] == ["ragged.csv"]
+
+
+def test_a_whole_benchmark_cleans_a_table_and_leaves_nothing_else(tmp_path: Path) -> None:
+    result = benchmark.run("1k", near_duplicates=False, work_dir=tmp_path)
+    assert result["seconds"] > 0
+    assert 0 < sum(result["stages"].values()) <= result["seconds"] + 0.01
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_measuring_less_than_once_is_refused() -> None:

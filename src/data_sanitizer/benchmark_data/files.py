@@ -86,7 +86,7 @@ def _added(written: Written, dice: Dice) -> list[pl.Series]:
     weight = money(dice.below(entity, "weight", 3000) + np.uint64(10))
     frame = pl.DataFrame({"era": _eras(written), **choices, "weight": weight}).with_columns(
         referrer=pl.concat_str(pl.lit(',"referrer":"'), "referrer", pl.lit('"')),
-        shipping=pl.concat_str(pl.lit(',"shipping":{"carrier":"'), "carrier", pl.lit('","weight_kg":'), "weight", pl.lit("}}")),
+        shipping=pl.concat_str(pl.lit(',"shipping":{"carrier":"'), "carrier", pl.lit('","weight_kg":'), "weight", pl.lit("}")),
     )
     kept = [pl.when(pl.col("era").is_in(eras)).then(key).otherwise(pl.lit("")).alias(key) for key, eras in ADDED_KEYS.items()]
     return frame.select("era", *kept).get_columns()

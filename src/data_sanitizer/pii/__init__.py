@@ -15,8 +15,17 @@ from data_sanitizer.pii._verdict import NO_VALUE, Verdict, verdict
 PII_PATTERNS: dict[str, str]
 
 __all__ = [
-    *("NO_VALUE", "PII_PATTERNS", "Verdict"),
-    *("belongs", "inside", "leaks", "matches", "partial", "replace_found", "searchable", "verdict"),
+    "NO_VALUE",
+    "PII_PATTERNS",
+    "Verdict",
+    "belongs",
+    "inside",
+    "leaks",
+    "matches",
+    "partial",
+    "replace_found",
+    "searchable",
+    "verdict",
 ]
 
 

@@ -28,14 +28,15 @@ LENGTHS = {
 }
 
 
-def _form(length: int, countries: str) -> str:
+def _form(length: int, countries: str, gap: str) -> str:
     groups, rest = divmod(length - 4, 4)
-    tail = rf"[ -]?[0-9A-Za-z]{{{rest}}}" if rest else ""
+    tail = rf"{gap}?[0-9A-Za-z]{{{rest}}}" if rest else ""
     either = "|".join([*countries.split(), *countries.lower().split()])
-    return rf"(?:{either})[0-9]{{2}}(?:[ -]?[0-9A-Za-z]{{4}}){{{groups}}}{tail}"
+    return rf"(?:{either})[0-9]{{2}}(?:{gap}?[0-9A-Za-z]{{4}}){{{groups}}}{tail}"
 
 
-PATTERN = "|".join(_form(length, countries) for length, countries in LENGTHS.items())
+PATTERN = "|".join(_form(length, countries, "[ -]") for length, countries in LENGTHS.items())
+INSIDE = "|".join(_form(length, countries, " ") for length, countries in LENGTHS.items())  # with dashes, one UUID in 40,000 would pass
 CONTEXT = ("iban", "bank account", "bankverbindung", "kontonummer", "compte bancaire", "cuenta bancaria", "conto corrente")
 EXAMPLES = ("DE89 3704 0044 0532 0130 00", "GB82WEST12345698765432", "FR1420041010050500013M02606")
 

@@ -63,9 +63,10 @@ def _possible(digits: str) -> bool:
     import phonenumbers
 
     try:
-        return bool(phonenumbers.is_possible_number(phonenumbers.parse(f"+{digits}", None)))
+        reason = phonenumbers.is_possible_number_with_reason(phonenumbers.parse(f"+{digits}", None))
     except phonenumbers.NumberParseException:
         return False
+    return bool(reason == phonenumbers.ValidationResult.IS_POSSIBLE)
 
 
 def partial(text: str) -> str:

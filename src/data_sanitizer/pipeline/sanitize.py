@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +56,7 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
         scratch = folder / "scratch"
         scratch.mkdir()
         with clock.stage("open"):
-            readings = [formats.open_source(path, options.reading, scratch) for path in inputs]
+            readings = open_all(inputs, options, scratch)
             marks = [_mark(path) for path in inputs]
             hashes = beside.submit(lambda: [_hashed(path) for path in inputs])
         with clock.stage("pass 1"):
@@ -67,7 +68,8 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             written = pass2.write(readings, survey, plan, found, recipe, folder, scratch, options.output_format, options.threads)
         _check_unchanged(inputs, marks)
         with clock.stage("report"):
-            profile = write_profile(survey, folder)
+            profile = described_profile(survey)
+            run_folder.write_json(folder / "profile.json", profile)
             sources = _sources(readings, survey, inputs)
             facts = report.RunFacts(
                 sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed, rows_quarantined=written.quarantined,
@@ -81,12 +83,22 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
     return result
 
 
-def write_profile(survey: pass1.Survey, folder: Path) -> dict[str, Any]:
-    """profile.json: what was learned of every column."""
+def open_all(inputs: Sequence[str], options: RunOptions, scratch: Path) -> list[Reading]:
+    """Look at every input and decide how to read it."""
+    return [formats.open_source(path, options.reading, scratch) for path in inputs]
+
+
+def described_profile(survey: pass1.Survey) -> dict[str, Any]:
+    """The content of profile.json: what was learned of every column."""
     columns = {name: described(p) for name, p in survey.profiles.items()}
-    profile = {"schema": "data-sanitizer.profile/1", "rows": survey.rows - sum(s.quarantined for s in survey.sources), "columns": columns}
-    run_folder.write_json(folder / "profile.json", profile)
-    return profile
+    return {"schema": "data-sanitizer.profile/1", "rows": survey.rows - sum(s.quarantined for s in survey.sources), "columns": columns}
+
+
+def profiled(inputs: Sequence[str], options: RunOptions) -> dict[str, Any]:
+    """Pass 1 alone: the content of profile.json."""
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
+        readings = open_all(inputs, options, Path(scratch))
+        return described_profile(pass1.survey(readings, Recipe(), Path(scratch), options.threads))
 
 
 def write_manifest(folder: Path, inputs: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any], rows: Mapping[str, int], **more: Any) -> None:

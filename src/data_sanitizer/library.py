@@ -1,0 +1,126 @@
+"""The Python library: clean a file or a frame, look at what was done, take it back."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from data_sanitizer import run_folder
+from data_sanitizer.errors import UsageError
+from data_sanitizer.explanation import Explanation, explain
+from data_sanitizer.pipeline import report
+from data_sanitizer.pipeline.sanitize import RunOptions, profiled, read_cleaned, sanitize
+from data_sanitizer.pipeline.undo_run import undo_run
+from data_sanitizer.recipe import Recipe, load_recipe
+from data_sanitizer.verification import Verification, verify
+
+FRAME = "frame"  # the name of a source that was given as a frame
+
+
+class Result:
+    """A finished run: its table, its ledger, its report. Lives in `folder`; a temporary one goes with the object."""
+
+    def __init__(self, folder: Path, inputs: list[str], kind: type, keep: object = None) -> None:
+        self.folder, self._inputs, self._kind, self._keep = folder, inputs, kind, keep
+
+    @cached_property
+    def data(self) -> Any:
+        """The cleaned table, as the kind of frame that was given (Polars for a path)."""
+        return _as_given(read_cleaned(self.folder).collect(), self._kind)
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """report.json."""
+        content: dict[str, Any] = json.loads((self.folder / "report.json").read_text("utf-8"))
+        return content
+
+    @cached_property
+    def ledger(self) -> pl.DataFrame:
+        """One row for every changed cell, removed row, conversion and flag."""
+        return pl.read_parquet(self.folder / "ledger.parquet")
+
+    @cached_property
+    def duplicates(self) -> pl.DataFrame:
+        """Every row that belongs to a cluster."""
+        return pl.read_parquet(self.folder / "duplicates.parquet")
+
+    def explain(self, row: int, column: str | None = None, source: str | None = None) -> Explanation:
+        """What happened to a row or a cell, and why."""
+        return explain(self.folder, row, column, source)
+
+    def verify(self) -> Verification:
+        """Prove that input + ledger = output and output - ledger = input; raises VerificationFailed."""
+        return verify(self.folder, self._inputs)
+
+    def undo(self, *, row: int | None = None, column: str | None = None, rule: str | None = None, cluster: str | None = None,
+             source: str | None = None, output: str | Path | None = None) -> Result:  # fmt: skip
+        """A new result in which the chosen changes are taken back; the filters combine."""
+        target, keep = _target(output)
+        undo_run(self.folder, target, row=row, column=column, rule=rule, cluster=cluster, source=source)
+        return Result(target, self._inputs, self._kind, (keep, self._keep))
+
+    def save(self, output: str | Path, force: bool = False) -> Path:
+        """Copy the run to a folder of your own."""
+        import shutil  # noqa: PLC0415
+
+        with run_folder.written_aside(Path(output), force) as folder:
+            shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return Path(output)
+
+    def __repr__(self) -> str:
+        rows = self.report["rows"]
+        return f"<Result of {rows['in']} rows: {rows['kept']} kept, {rows['merged']} merged, {rows['quarantined']} quarantined>"
+
+    def _repr_html_(self) -> str:
+        return report.summary_html(self.report)
+
+
+def clean(data: Any, recipe: str | Path | Mapping[str, Any] | Recipe | None = None, *, output: str | Path | None = None,
+          options: RunOptions | None = None) -> Result:  # fmt: skip
+    """Clean a path, or anything with `__arrow_c_stream__` (Polars, pandas, pyarrow, DuckDB).
+
+    `recipe` is `careful` (default), `complete`, a YAML file or a mapping; `output` a folder to keep the run in. Raises the errors of
+    `data_sanitizer.errors`.
+    """
+    target, keep = _target(output)
+    inputs, kind = _inputs(data, Path(keep.name))
+    sanitize(inputs, target, load_recipe(recipe), options)
+    return Result(target, inputs, kind, keep)
+
+
+def profile(data: Any) -> dict[str, Any]:
+    """What pass 1 learns of a path or a frame: the content of profile.json."""
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as keep:
+        inputs, _ = _inputs(data, Path(keep))
+        return profiled(inputs, RunOptions())
+
+
+def _target(output: str | Path | None) -> tuple[Path, tempfile.TemporaryDirectory[str]]:
+    keep = tempfile.TemporaryDirectory(prefix="data-sanitizer-")
+    return (Path(output) if output is not None else Path(keep.name) / "run"), keep
+
+
+def _inputs(data: Any, folder: Path) -> tuple[list[str], type]:
+    if isinstance(data, str | Path):
+        return [str(data)], pl.DataFrame
+    if not hasattr(data, "__arrow_c_stream__"):
+        raise UsageError(why=f"A {type(data).__name__} is not a table. Give a path, or a frame of Polars, pandas, pyarrow or DuckDB.")
+    path = folder / FRAME
+    pl.DataFrame(data).write_ipc(path, compression="lz4")
+    return [str(path)], type(data)
+
+
+def _as_given(frame: pl.DataFrame, kind: type) -> Any:
+    """The frame as the library that it came from knows it."""
+    home = kind.__module__.split(".")[0]
+    if home == "pandas":
+        return frame.to_pandas()
+    return frame.to_arrow() if home == "pyarrow" else frame
+
+
