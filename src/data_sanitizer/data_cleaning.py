@@ -29,8 +29,13 @@ def clean_chunk(frame: pl.DataFrame, rows: NDArray[np.uint64], plan: Plan, sensi
     cleaned = convert(stages[-1], plan)
     numbers = pl.Series("row", rows)
     pieces = [_changes(name, stages, cleaned[name], numbers, plan) for name in _touched(plan)]
-    pieces += [_flags(action, cleaned, numbers) for action in plan.actions("flag")]
+    pieces += [_flags(action, cleaned, numbers) for action in plan.actions("clean", "flag") if _marks(action)]
     return CleanedChunk(cleaned, _in_order([p for p in pieces if p.height], frame.columns, sensitive))
+
+
+def _marks(action: Action) -> bool:
+    """Steps of mode flag, and those that repair some cells and ask about others."""
+    return hasattr(extensions.load("steps", action.step), "flag")
 
 
 def text_stages(frame: pl.DataFrame, plan: Plan) -> list[pl.DataFrame]:

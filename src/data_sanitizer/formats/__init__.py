@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from data_sanitizer import errors, extensions
 from data_sanitizer.model import Decision, ReadOptions
@@ -33,7 +33,8 @@ def open_source(path: str | Path, options: ReadOptions, scratch: Path) -> Readin
     place = _plain_file(place, name, scratch) if packed and found in _NEEDS_PLAIN_FILE else place
     reading = format_named(found).read(place, name, options, scratch)
     if found != suffix and suffix and not options.format:
-        return _Told(reading, Decision("format", found, f"the name says {suffix}, the content says {found}"))
+        told = Decision("format", found, f"the name says {suffix}, the content says {found}")
+        reading.decisions = (told, *reading.decisions)
     return reading
 
 
@@ -131,17 +132,3 @@ def _output_error(path: Path, code: int | None, why: str) -> errors.EnvironmentF
     if code in (errno.ENOSPC, errno.EDQUOT):
         return errors.DiskFull(path=str(path))
     return errors.OutputNotWritable(path=str(path), why=os.strerror(code) if code else why)
-
-
-class _Told:
-    """A reading with one more decision in front."""
-
-    def __init__(self, reading: Reading, decision: Decision) -> None:
-        self._reading, self._decision = reading, decision
-
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        return (self._decision, *self._reading.decisions)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reading, name)

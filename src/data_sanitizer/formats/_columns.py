@@ -41,8 +41,8 @@ def flat(schema: pl.Schema) -> list[tuple[str, pl.Expr, pl.DataType]]:
 def _leaves(name: str, expr: pl.Expr, kind: pl.DataType) -> list[tuple[str, pl.Expr, pl.DataType]]:
     text = pl.String()
     if isinstance(kind, pl.Struct) and kind.fields:
-        inner = [(f"{name}.{f.name}", expr.struct.field(f.name), kind.to_schema()[f.name]) for f in kind.fields]
-        return [leaf for each in inner for leaf in _leaves(*each)]
+        fields = pl.Schema(kind.to_schema())
+        return [leaf for f, inner in fields.items() for leaf in _leaves(f"{name}.{f}", expr.struct.field(f), inner)]
     if isinstance(kind, pl.List | pl.Array | pl.Struct):
         return [(name, _json_text(expr), text)]
     if isinstance(kind, pl.Binary):

@@ -64,7 +64,7 @@ def _refuse_others(head: bytes) -> None:
         raise NotATable("an XML document")
     wide = _encoding.detect(head[:4096], False)[0].startswith(("utf-16", "utf-32"))
     controls = sum(head[:4096].count(bytes([b])) for b in (0, 2, 3, 4, 5, 6, 7, 8, 14, 15, 16))
-    if not wide and controls > 0.05 * len(head[:4096]):
+    if not wide and controls > 0.02 * len(head[:4096]):
         raise NotATable("binary data")
 
 

@@ -15,6 +15,7 @@ NO_DELIMITER = "\x1f"  # stands for "one column": the unit separator, which ordi
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", " ": "space", ":": "colon", NO_DELIMITER: "none (one column)"}
 _CANDIDATES = (",", ";", "\t", "|", "\x1f", "\x01", "^", "~", ":", " ")
 _COMMON_IN_TEXT = {"~": 0.9, "^": 0.9, ":": 0.7, " ": 0.6}  # weight of delimiters that also occur in ordinary cells
+_NEED_AGREEMENT = (":", " ")  # only with three columns or more, in all records
 _SCORED = 1 << 18  # characters parsed for each candidate
 _SEEN = 300  # records that the tests on content look at
 _LONGEST_PREAMBLE = 30
@@ -56,7 +57,7 @@ def detect(text: str, complete: bool, options: ReadOptions, favourite: str | Non
     trial = _best(_first(lines), complete, options.delimiter, favourite)
     skip = _preamble(trial)
     body = [r for r in trial.records[skip:] if r]
-    header, why = (options.header, "as asked for") if options.header is not None else _has_header(body)
+    header, why = (options.header, "as asked for") if options.header is not None else has_header(body)
     head = next((i for i in range(skip, len(trial.records)) if trial.records[i]), 0)
     names, decisions = _names(body, trial.width) if header else _numbered(max(trial.width, 1))
     used = trial.lines[head] if header and body else (trial.lines[skip - 1] if skip else 0)
@@ -110,7 +111,7 @@ def _trial(lines: Sequence[str], complete: bool, delimiter: str, escape: str, fa
     widths = Counter(len(r) for r in records if r)
     width = max(widths, key=lambda w: (widths[w] * (1 - 0.5 / w), w), default=1)
     share = widths[width] / max(widths.total(), 1)
-    score = share**2 * (1 - 1 / width) * (0.5 + 0.5 * _clean(records, width, delimiter)) * _COMMON_IN_TEXT.get(delimiter, 1.0)
+    score = share**2 * (1 - 1 / width) * (0.5 + 0.5 * _clean(records, width, delimiter)) * _doubt(records, width, share, delimiter)
     return _Trial(delimiter, escape, records, [n for _, n in pairs], width, share, score * (1.1 if delimiter == favourite else 1.0))
 
 
@@ -120,6 +121,16 @@ def _clean(records: Sequence[Record], width: int, delimiter: str) -> float:
     cells = [c for r in records[:_SEEN] if len(r) == width for c in r[:50]]
     whole = sum(not any(d in c for d in others) or _kind(c) is not None for c in cells)
     return whole / max(len(cells), 1)
+
+
+def _doubt(records: Sequence[Record], width: int, share: float, delimiter: str) -> float:
+    """Less than 1 where the delimiter may be mere text: blanks and colons, or pairs below a header of one field ("name", "Smith, John")."""
+    first = next((len(r) for r in records if r), 0)
+    if delimiter in _NEED_AGREEMENT and (width < 3 or share < 0.98 or first != width):
+        return 0.0
+    if width == 2 and first == 1 and [] not in records[1:3]:
+        return 0.3
+    return _COMMON_IN_TEXT.get(delimiter, 1.0)
 
 
 def _best(lines: Sequence[str], complete: bool, wanted: str | None, favourite: str | None) -> _Trial:
@@ -149,6 +160,8 @@ def _clever(lines: Sequence[str], complete: bool) -> _Trial | None:
 def _preamble(trial: _Trial) -> int:
     """How many records at the top are title lines: at most half as wide as the table that follows them, or blank."""
     narrow = max(1, trial.width // 2)
+    if trial.width == 2 and [] not in trial.records[1:3]:
+        return next((i for i, record in enumerate(trial.records) if record), 0)
     for i, record in enumerate(trial.records[:_LONGEST_PREAMBLE]):
         filled = len([c for c in record if c.strip()])
         if record and (trial.width == 1 or (len(record) > narrow and (filled > narrow or filled == len(record)))):
@@ -162,7 +175,7 @@ def _kind(cell: str) -> str | None:
     return "date" if _DATE.fullmatch(cell) else None
 
 
-def _has_header(records: Sequence[Record]) -> tuple[bool, str]:
+def has_header(records: Sequence[Record]) -> tuple[bool, str]:
     """Whether the first record names the columns; only clear evidence speaks against it."""
     if len(records) < 2:
         return True, ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 
+from data_sanitizer import errors
 from data_sanitizer.model import Decision
 
 _MARKS = (
@@ -22,8 +23,8 @@ def detect(sample: bytes, complete: bool) -> tuple[str, str]:
     for mark, encoding in _MARKS:
         if sample.startswith(mark):
             return encoding, "byte order mark"
-    if encoding := _wide(sample):
-        return encoding, "every second byte is zero"
+    if wide := _wide(sample):
+        return wide, "every second byte is zero"
     if sample.isascii():
         return "utf-8", "only ASCII so far"
     wrong, right = _utf8_faults(sample, complete)
@@ -32,6 +33,17 @@ def detect(sample: bytes, complete: bool) -> tuple[str, str]:
     if right > 4 * wrong:
         return "utf-8", "nearly all bytes are valid UTF-8"
     return _guess(sample[:_GUESSED_FROM])
+
+
+def choose(asked: str | None, sample: bytes, complete: bool) -> tuple[str, str]:
+    """The encoding that was asked for, under its usual name, or the one detected; raises UsageError for a name that nobody knows."""
+    if asked is None:
+        return detect(sample, complete)
+    try:
+        encoding = codecs.lookup(asked).name
+    except LookupError as error:
+        raise errors.UsageError(why=f"There is no encoding {asked}. Known ones are utf-8, cp1252, utf-16 and others.") from error
+    return ("utf-8-sig" if encoding == "utf-8" and sample.startswith(codecs.BOM_UTF8) else encoding), "as asked for"
 
 
 def decision(encoding: str, evidence: str) -> Decision | None:

@@ -50,15 +50,15 @@ class Cells(NamedTuple):
 
 def no_keys() -> Keys:
     """An empty table of paths."""
-    slots = np.zeros(_SLOTS, np.int64)
-    return Keys(*(np.zeros(NODES, np.int64) for _ in range(3)), slots, np.empty(_POOL, np.uint8), np.array([1, 0], np.int64))
+    parent, start, size = (np.zeros(NODES, np.int64) for _ in range(3))
+    return Keys(parent, start, size, np.zeros(_SLOTS, np.int64), np.empty(_POOL, np.uint8), np.array([1, 0], np.int64))
 
 
 def cells_for(size: int, lines: int) -> Cells:
     """Room for the leaves of `size` bytes: each takes five bytes at least (`"":1,`)."""
     most = size // 5 + 2
-    ints = [np.empty(most, np.int32) for _ in range(3)]
-    return Cells(*ints, np.empty(most, np.uint8), np.empty((lines + 1, 4), np.int32))
+    node, start, end = (np.empty(most, np.int32) for _ in range(3))
+    return Cells(node, start, end, np.empty(most, np.uint8), np.empty((lines + 1, 4), np.int32))
 
 
 @kernel
@@ -75,7 +75,7 @@ def _hex(data: Bytes, i: int, end: int) -> int:
         return -1
     value = 0
     for j in range(i, i + 4):
-        c = np.int64(data[j])
+        c = int(data[j])
         digit = c - 48 if 48 <= c <= 57 else (c | 32) - 87
         if digit < 0 or digit > 15 or (c > 57 and (c | 32) < 97):
             return -1
@@ -189,7 +189,7 @@ def _child(data: Bytes, start: int, end: int, parent: int, keys: Keys) -> int:
         mix = (mix ^ np.uint64(data[j])) * np.uint64(1099511628211)
     slot, size = np.int64((mix ^ (mix >> np.uint64(29))) & np.uint64(_SLOTS - 1)), end - start
     while keys.slots[slot] != 0:
-        node = keys.slots[slot]
+        node = int(keys.slots[slot])
         if keys.parent[node] == parent and keys.size[node] == size:
             at, same = keys.start[node], True
             for j in range(size):
@@ -199,7 +199,7 @@ def _child(data: Bytes, start: int, end: int, parent: int, keys: Keys) -> int:
             if same:
                 return node
         slot = (slot + 1) & (_SLOTS - 1)
-    node, at = keys.used[0], keys.used[1]
+    node, at = int(keys.used[0]), int(keys.used[1])
     if node >= NODES or at + size > _POOL:
         return -1
     keys.slots[slot], keys.parent[node], keys.start[node], keys.size[node] = node, parent, at, size
@@ -255,7 +255,7 @@ def _line(data: Bytes, i: int, end: int, keys: Keys, cells: Cells, at: int, stac
             if arrays == 0:
                 at = _put(cells, at, node, start, last, kind)
             i, state = stop, _AFTER
-        elif (state == _KEY or state == _KEY_OR_END) and c == 34:
+        elif ((state == _KEY) | (state == _KEY_OR_END)) and c == 34:
             stop, _kind, lone = _string(data, i + 1, end)
             after = _space(data, stop, end)
             if stop == 0 or after >= end or data[after] != 58:
@@ -333,7 +333,7 @@ def _put_text(data: Bytes, i: int, end: int, escaped: bool, out: Bytes, at: int)
     out[at] = 34
     at += 1
     while i < end:
-        c = np.int64(data[i])
+        c = int(data[i])
         following = i + 1
         if escaped and c == 92:
             following, c = _escape(data, i, end)

@@ -1,7 +1,7 @@
 """The records and fields of delimited text, exactly: compiled scanners that find record ends and write odd records anew in plain quoting.
 
-A quote opens a field only as the field's first byte. It closes where a delimiter or a line end follows (blanks may stand between);
-any other quote inside is text, and so is an opening quote that nothing closes within FIELD_LIMIT bytes: such a file goes on at the next line.
+A quote opens a field only as the field's first byte. It closes where a delimiter or a line end follows (blanks may stand between); any
+other quote inside is text, and so is an opening quote that nothing closes within FIELD_LIMIT bytes: such a file goes on at the next line.
 What a record is depends on its own bytes alone, so any block size gives the same records.
 """
 
@@ -52,7 +52,7 @@ def _plain(data: Bytes, i: int, n: int, rules: Rules) -> tuple[int, int]:
     sep, quote, cr = rules.sep, rules.quote, rules.cr
     for j in range(i, n):
         c = data[j]
-        if c == sep or c == LF or (cr and c == CR):
+        if (c == sep) | (c == LF) | (cr & (c == CR)):
             return j, form
         if c == quote:
             form = REWRITE
@@ -80,10 +80,15 @@ def _closing(data: Bytes, i: int, n: int, rules: Rules, memo: Ints) -> tuple[int
     `memo` (origin, dead, last line end): a search from origin met no closing quote before dead. A later search that is in the same
     state at some byte after origin need not look again, which keeps a file full of unclosed quotes linear.
     """
-    form, lines, j, jumped = QUOTED, False, i + 1, False
-    quote, escape, origin, dead = rules.quote, rules.escape, memo[0], memo[1]
-    last = 0
-    while j < n and j - i <= rules.limit:
+    form, lines, last, j, jumped = QUOTED, False, 0, i + 1, False
+    quote, escape, origin, dead, stop = rules.quote, rules.escape, memo[0], memo[1], min(n, i + rules.limit + 1)
+    while True:
+        while j < stop and (data[j] > CR) & (data[j] != quote) & (data[j] != escape):
+            j += 1
+        if origin < j - 1 and j < dead and data[j - 1] != quote and data[j - 1] != escape:
+            lines, jumped, last, j = lines or memo[2] >= j, True, max(last, memo[2]), min(dead, stop)
+        if j >= stop:
+            break
         c = data[j]
         if c == quote:
             if j + 1 < n and data[j + 1] == quote:
@@ -98,11 +103,8 @@ def _closing(data: Bytes, i: int, n: int, rules: Rules, memo: Ints) -> tuple[int
         elif escape != 0 and c == escape and j + 1 < n and (data[j + 1] == quote or data[j + 1] == escape):
             form = max(form, REWRITE)
             j += 1
-        elif c == LF or c == CR:
+        elif (c == LF) | (c == CR):
             lines, last = True, j
-        elif origin < j - 1 and j < dead and data[j - 1] != quote and (escape == 0 or (c != escape and data[j - 1] != escape)):
-            lines, jumped, last = lines or memo[2] > j, True, max(last, memo[2])
-            j = dead - 1
         j += 1
     if j > dead:
         memo[0], memo[1], memo[2] = i, j, last
@@ -161,7 +163,7 @@ def _blank(data: Bytes, start: int, stop: int, rules: Rules) -> bool:
         return False
     for j in range(start, stop):
         c = data[j]
-        if c == rules.sep or not (c == SPACE or c == LF or c == CR or c == TAB):
+        if c == rules.sep or not ((c == SPACE) | (c == LF) | (c == CR) | (c == TAB)):
             return False
     return True
 
@@ -212,7 +214,7 @@ def _spill_empty(data: Bytes, i: int, n: int, rules: Rules, memo: Ints) -> bool:
 def _put_text(data: Bytes, i: int, end: int, form: int, rules: Rules, out: Bytes, at: int) -> int:
     """Writes the field data[i:end] in plain quoting; returns where the output goes on."""
     quote, first, last = rules.quote, i, end
-    if form == REWRITE and data[i] != quote or form == OPEN:
+    if (form == REWRITE and data[i] != quote) or form == OPEN:
         last = _content_end(data, i, end, rules)
     closing = -1
     if form in (REWRITE, STRAY) and data[i] == quote:
@@ -230,7 +232,8 @@ def _put_text(data: Bytes, i: int, end: int, form: int, rules: Rules, out: Bytes
             continue
         if j + 1 < closing:
             following = data[j + 1]
-            if (c == quote and following == quote) or (rules.escape != 0 and c == rules.escape and (following == quote or following == c)):
+            escapes = rules.escape != 0 and c == rules.escape and ((following == quote) | (following == c))
+            if escapes or (c == quote and following == quote):
                 j += 1
                 c = following
         if c == quote:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
@@ -14,43 +14,34 @@ from data_sanitizer.model import Block, Decision
 _CELLS = 1 << 19  # cells in one block: 40,000 rows of 13 columns; slices of whole row groups would hold several of them at once
 
 
-def slices(table: pl.LazyFrame) -> Callable[[int], Iterator[pl.DataFrame]]:
-    """The rows of a lazy table in slices of the number asked for; only the slice is decoded (a streaming batch held 3 times as much)."""
-
-    def frames(rows: int) -> Iterator[pl.DataFrame]:
-        count = table.select(pl.len()).collect().item()
-        for first in range(0, count, rows):
-            yield table.slice(first, rows).collect()
-
-    return frames
-
-
 class Columnar:
-    """A table whose file keeps types; `frames` gives its rows from the start, in order."""
+    """A table whose file keeps types, read slice by slice, because only the slice is decoded (a streaming batch held 3 times as much)."""
 
-    def __init__(self, format: str, name: str, schema: pl.Schema, frames: Callable[[int], Iterator[pl.DataFrame]], rows: int | None) -> None:  # noqa: A002
+    schema: Mapping[str, pl.DataType]
+
+    def __init__(self, format: str, name: str, table: pl.LazyFrame, rows: int | None) -> None:  # noqa: A002
         self.format, self.name = format, name
+        schema = table.collect_schema()
         columns = flat(schema)
         self.schema = pl.Schema({column: kind for column, _, kind in columns})
         self.decisions = tuple(_changes(schema, self.schema))
-        self._expressions = [expression for _, expression, _ in columns]
-        self._frames = frames
+        self._table = table.select(expression for _, expression, _ in columns)
         self._rows = rows or max(1, _CELLS // max(1, len(columns)))
 
     def blocks(self) -> Iterator[Block]:
         """Every row once, in order; raises MalformedInput where the file is damaged."""
         first = 0
         try:
-            for frame in self._frames(self._rows):
-                plain = frame.select(self._expressions)
-                yield Block(np.arange(first, first + frame.height, dtype=np.uint64), plain)
-                first += frame.height
+            count = self._table.select(pl.len()).collect().item()
+            for first in range(0, count, self._rows):
+                frame = self._table.slice(first, self._rows).collect()
+                yield Block(np.arange(first, first + frame.height, dtype=np.uint64), frame)
         except (pl.exceptions.PolarsError, OSError) as error:
             why = f"the data after row {first} is damaged"
             raise errors.MalformedInput(path=self.name, format=self.format, why=why) from error
 
 
-def _changes(before: pl.Schema, after: pl.Schema) -> Iterator[Decision]:
+def _changes(before: pl.Schema, after: Mapping[str, pl.DataType]) -> Iterator[Decision]:
     for name, kind in before.items():
         if name not in after:
             inner = [c for c in after if c.startswith(f"{name}.")]

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from data_sanitizer import errors
-from data_sanitizer.formats._typed import Columnar, slices
+from data_sanitizer.formats._typed import Columnar
 from data_sanitizer.model import ReadOptions
 from data_sanitizer.ports import Reading
 
@@ -24,11 +24,9 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
         _whole(path, name)
     try:
         table = pl.scan_ipc(path, glob=False) if is_file else pl.read_ipc_stream(path).lazy()
-        schema = table.collect_schema()
+        return Columnar("arrow", name, table, block)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise errors.MalformedInput(path=name, format="Arrow IPC", why="its schema or its data is damaged") from error
-
-    return Columnar("arrow", name, schema, slices(table), block)
 
 
 def write(table: pl.LazyFrame, path: Path) -> None:

@@ -7,7 +7,7 @@ quotes, blank lines, old line ends) are first written anew by the exact scanner.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,8 +27,10 @@ _STEP = 1 << 18  # bytes counted at a time: they stay in the processor's cache
 
 def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int = _bytes.BLOCK) -> Delimited:
     """Finds encoding, delimiter and header from the first megabyte; `block` is the number of bytes parsed at once."""
+    if options.delimiter is not None and (len(options.delimiter) != 1 or options.delimiter in '"\r\n' or not options.delimiter.isascii()):
+        raise errors.UsageError(why="A delimiter is one ASCII character other than a quote or a line end.")
     raw, complete = _sample(path, name, "utf-8")
-    encoding, evidence = (options.encoding, "as asked for") if options.encoding else _encoding.detect(raw, complete)
+    encoding, evidence = _encoding.choose(options.encoding, raw, complete)
     sample, complete = (raw, complete) if encoding == "utf-8" else _sample(path, name, encoding)
     if not sample.strip():
         raise errors.EmptyInput(path=name)
@@ -73,16 +75,13 @@ class Delimited:
     """A delimited text that has been looked at; `decisions` is complete once `blocks` has been read to its end."""
 
     format = "csv"
+    schema: Mapping[str, pl.DataType]
 
     def __init__(self, path: Path, name: str, encoding: str, dialect: _dialect.Dialect, found: tuple[Decision, ...], block: int) -> None:
-        self.name, self.schema = name, pl.Schema(dict.fromkeys(dialect.names, pl.String()))
+        self.name, self.decisions = name, found
+        self.schema = pl.Schema(dict.fromkeys(dialect.names, pl.String()))
         self._path, self._encoding, self._dialect, self._block = path, encoding, dialect, block
-        self._found, self._late = found, ()
-
-    @property
-    def decisions(self) -> tuple[Decision, ...]:
-        """How the file was read, with what the last full pass added."""
-        return (*self._found, *self._late)
+        self._late: tuple[Decision, ...] = ()
 
     def blocks(self) -> Iterator[Block]:
         """Every record once, in order; raises TruncatedInput and MalformedInput where the bytes end or break."""
@@ -91,7 +90,8 @@ class Delimited:
             _bytes.read_up_to(stream, self._dialect.start)
             for data, regular in _Cutter(stream, self).pieces():
                 yield self._block_of(data, regular, tally)
-        self._late = tuple(tally.decisions())
+        before, self._late = self._late, tuple(tally.decisions())
+        self.decisions = (*(d for d in self.decisions if d not in before), *self._late)
 
     def _block_of(self, data: bytes, regular: bool, tally: _Tally) -> Block:
         frame = self._parsed(data) if regular else None

@@ -5,7 +5,7 @@ A first pass learns every key and its kinds from all lines and a second one free
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from data_sanitizer import errors
-from data_sanitizer.formats import _bytes
+from data_sanitizer.formats import _bytes, _encoding
 from data_sanitizer.formats._columns import plain_names
 from data_sanitizer.formats._frozen import Frozen
 from data_sanitizer.model import Block, Decision, ReadOptions, RowIssue
@@ -42,7 +42,11 @@ _REASONS = (
 
 def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int = _BLOCK) -> Objects:
     """Reads all lines twice: to learn the columns, then to freeze the rows in `scratch`."""
-    return objects(path, name, options.encoding or _encoding_of(path, name), scratch, block, "jsonl", ())
+    with _bytes.open_bytes(path, name) as stream:
+        sample = _bytes.read_up_to(stream, _bytes.SAMPLE)
+    encoding, evidence = _encoding.choose(options.encoding, sample, len(sample) < _bytes.SAMPLE)
+    told = _encoding.decision(encoding, evidence)
+    return objects(path, name, encoding, scratch, block, "jsonl", (told,) if told else ())
 
 
 def write(table: pl.LazyFrame, path: Path) -> None:
@@ -53,29 +57,22 @@ def write(table: pl.LazyFrame, path: Path) -> None:
 def objects(path: Path, name: str, encoding: str, scratch: Path, block: int, format: str, found: tuple[Decision, ...]) -> Objects:  # noqa: A002
     """The objects of a file with one a line, as a reading of the given format."""
     schema = _Schema()
-    for data in _lines(path, name, encoding, block):
-        schema.learn(data)
+    for data, wrong in _lines(path, name, encoding, block):
+        schema.learn(data, wrong)
     columns = schema.columns()
     if not columns:
         raise errors.MalformedInput(path=name, format=format.upper(), why="it holds no object with a value")
     if len(columns) > _MOST_COLUMNS:
-        raise errors.MalformedInput(path=name, format=format.upper(), why=f"it has {len(columns)} different keys, more than {_MOST_COLUMNS}")
-    reading = Objects(name, format, columns, (*found, *schema.decisions(columns)), Frozen(scratch))
-    for data in _lines(path, name, encoding, block):
+        why = f"it has {len(columns)} different keys, more than {_MOST_COLUMNS}"
+        raise errors.MalformedInput(path=name, format=format.upper(), why=why)
+    reading = Objects(name, format, columns, (*found, *schema.drift(columns), *schema.oddities(format)), Frozen(scratch))
+    for data, _ in _lines(path, name, encoding, block):
         reading.freeze(data, schema)
     return reading
 
 
-def _encoding_of(path: Path, name: str) -> str:
-    from data_sanitizer.formats import _encoding
-
-    with _bytes.open_bytes(path, name) as stream:
-        sample = _bytes.read_up_to(stream, _bytes.SAMPLE)
-    return _encoding.detect(sample, len(sample) < _bytes.SAMPLE)[0]
-
-
-def _lines(path: Path, name: str, encoding: str, block: int) -> Iterator[bytes]:
-    """Pieces of whole lines as UTF-8, each ending with a line end."""
+def _lines(path: Path, name: str, encoding: str, block: int) -> Iterator[tuple[bytes, int]]:
+    """Pieces of whole lines as UTF-8, each ending with a line end, and how many lines in it were in another encoding."""
     rest = b""
     with _bytes.open_bytes(path, name, encoding) as stream:
         while data := _bytes.read_up_to(stream, block):
@@ -89,14 +86,14 @@ def _lines(path: Path, name: str, encoding: str, block: int) -> Iterator[bytes]:
         yield _utf8(rest + b"\n")
 
 
-def _utf8(data: bytes) -> bytes:
+def _utf8(data: bytes) -> tuple[bytes, int]:
     if data.isascii():
-        return data
+        return data, 0
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        return _bytes.as_utf8(data)[0]
-    return data
+        return _bytes.as_utf8(data)
+    return data, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +111,9 @@ class _Schema:
 
     keys: _objects.Keys = field(init=False)
     kinds: Any = field(init=False)
-    rows: int = 0
+    good: int = 0
     blank: int = 0
+    wrong: int = 0  # lines that were not UTF-8
     lossy: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -132,14 +130,15 @@ class _Schema:
         count, blank = _objects.parse(np.frombuffer(data, np.uint8), len(data), self.keys, cells)
         return cells, int(count), int(blank)
 
-    def learn(self, data: bytes) -> None:
+    def learn(self, data: bytes, wrong: int) -> None:
         """Adds a block."""
         from data_sanitizer.formats import _objects
 
         cells, count, blank = self.parse(data)
         size = int(cells.lines[count, 2])
         _objects.tally(cells, size, self.kinds)
-        self.rows, self.blank = self.rows + count, self.blank + blank
+        self.good += int(np.count_nonzero(cells.lines[:count, 3] <= _objects.REPEATED_KEY))
+        self.blank, self.wrong = self.blank + blank, self.wrong + wrong
         for at in np.flatnonzero(cells.kind[:size] == _objects.WIDE_FLOAT).tolist():
             node = int(cells.node[at])
             if node not in self.lossy and not _exact(data[cells.start[at] : cells.end[at]].decode()):
@@ -174,19 +173,25 @@ class _Schema:
         kind, mixed = _type(counts, bool(self.lossy & set(nodes)))
         return _Column(name, nodes, kind, sum(counts), mixed)
 
-    def decisions(self, columns: list[_Column]) -> Iterator[Decision]:
+    def drift(self, columns: list[_Column]) -> Iterator[Decision]:
         """Keys that are not in every row, and keys whose values are of several kinds."""
-        partial = [c for c in columns if c.present < self.rows]
+        partial = [c for c in columns if c.present < self.good]
         if partial:
             named = ", ".join(f"{c.name} in {c.present}" for c in partial[:_NAMED])
             more = f" and {len(partial) - _NAMED} more" if len(partial) > _NAMED else ""
             choice = f"{len(partial)} of {len(columns)} columns are not in every record"
-            yield Decision("schema drift", choice, f"of {self.rows} records: {named}{more}")
+            yield Decision("schema drift", choice, f"of {self.good} records: {named}{more}")
         for column in columns:
             if column.mixed:
-                yield Decision("mixed types", f"{column.name} as text", "its values are of several kinds, or numbers that would lose digits")
-        if self.blank:
+                why = "its values are of several kinds, or numbers that would lose digits"
+                yield Decision("mixed types", f"{column.name} as text", why)
+
+    def oddities(self, format: str) -> Iterator[Decision]:  # noqa: A002
+        """Lines without content (in a document they come from unfolding it) and lines in another encoding."""
+        if self.blank and format == "jsonl":
             yield Decision("blank lines", f"{self.blank} left out", "a line without content is not a record")
+        if self.wrong:
+            yield Decision("encoding", f"{self.wrong} lines read as cp1252", "the file is UTF-8, but these lines are not")
 
 
 def _exact(number: str) -> bool:
@@ -215,6 +220,8 @@ def _type(counts: list[int], lossy: bool) -> tuple[pl.DataType, bool]:
 
 class Objects:
     """Rows made of JSON objects, frozen with their types."""
+
+    schema: Mapping[str, pl.DataType]
 
     def __init__(self, name: str, format: str, columns: list[_Column], decisions: tuple[Decision, ...], frozen: Frozen) -> None:  # noqa: A002
         self.name, self.format, self.decisions = name, format, decisions
@@ -249,10 +256,9 @@ class Objects:
         good = states <= _objects.REPEATED_KEY
         self._frozen.append(self._typed(out[:used].tobytes()))
         rows = np.arange(self._records, self._records + stop - first, dtype=np.uint64)[good]
-        issues = [
-            (RowIssue(self._records + i, _REASONS[states[i]], data[cells.lines[first + i, 0] : cells.lines[first + i, 1]].decode().strip()), good[i])
-            for i in np.flatnonzero(states != _objects.GOOD).tolist()
-        ]
+        odd = np.flatnonzero(states != _objects.GOOD).tolist()
+        spans = cells.lines[first:stop, :2].tolist()
+        issues = [(RowIssue(self._records + i, _REASONS[states[i]], data[slice(*spans[i])].decode().strip()), good[i]) for i in odd]
         self._notes.append((rows, tuple(i for i, keep in issues if not keep), tuple(i for i, keep in issues if keep)))
         self._records += stop - first
 
@@ -260,6 +266,4 @@ class Objects:
         if not data:
             return pl.DataFrame(schema=self.schema)
         text = pl.read_csv(data, has_header=False, schema=dict.fromkeys(self.schema, pl.String()), infer_schema=False)
-        return text.select(
-            pl.col(name) == "true" if kind == pl.Boolean else pl.col(name).cast(kind) for name, kind in self.schema.items()
-        )
+        return text.select(pl.col(name) == "true" if kind == pl.Boolean else pl.col(name).cast(kind) for name, kind in self.schema.items())

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from data_sanitizer import errors
-from data_sanitizer.formats._typed import Columnar, slices
+from data_sanitizer.formats._typed import Columnar
 from data_sanitizer.model import ReadOptions
 from data_sanitizer.ports import Reading
 
@@ -20,13 +20,10 @@ _ROW_GROUP = 100_000  # fixed, so that the same rows give the same bytes
 def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int | None = None) -> Reading:
     """Reads the footer; `block` is the number of rows decoded at once."""
     _whole(path, name)
-    table = pl.scan_parquet(path, glob=False)
     try:
-        schema = table.collect_schema()
+        return Columnar("parquet", name, pl.scan_parquet(path, glob=False), block)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise errors.MalformedInput(path=name, format="Parquet", why="its footer is damaged") from error
-
-    return Columnar("parquet", name, schema, slices(table), block)
 
 
 def write(table: pl.LazyFrame, path: Path) -> None:

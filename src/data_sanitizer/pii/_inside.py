@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -15,6 +16,7 @@ from data_sanitizer.pii._verdict import Verdict, hint, speaking
 # RE2 has no look-around, so a find carries its borders along and group 1 is the find itself.
 BORDER_BEFORE = r"(?:\A|[^0-9A-Za-z_.@+-])"
 BORDER_AFTER = r"(?:\z|[^0-9A-Za-z_@.-]|[.-](?:\z|[^0-9]))"  # a full stop or a dash may follow, but no more digits after it
+TRIES = 1_000  # look-alikes of a cell that are checked when finds are counted: a book of numbers takes no longer than a page
 # A web address in a description is ordinary; it is found and counted, but no reason to call the text personal.
 ORDINARY = frozenset({"url"})
 
@@ -46,33 +48,58 @@ def searchable(column: str) -> tuple[str, ...]:
 
 
 def replace_found(text: str, kinds: Iterable[str], mask: Callable[[str, str], str]) -> str:
-    """The text with every find replaced by `mask(kind, find)`; finds that are masked already (`***`) stay."""
-    for kind in kinds:
-        parts, last, raw = [], 0, text.encode()
-        for start, end in _spans(kind, raw):
-            if b"***" not in raw[start:end]:
-                parts += [raw[last:start], mask(kind, raw[start:end].decode()).encode()]
-                last = end
-        text = b"".join([*parts, raw[last:]]).decode()
+    """The text with every find replaced by `mask(kind, find)`; finds that are masked already (`***`) stay.
+
+    Again until nothing changes, since a replaced find may have hidden the end of another; so a second call changes nothing.
+    """
+    kinds, before = tuple(kinds), None
+    while text != before:
+        before = text
+        for kind in kinds:
+            text = _replace_kind(text, kind, mask)
     return text
+
+
+def _replace_kind(text: str, kind: str, mask: Callable[[str, str], str]) -> str:
+    parts, last, raw = [], 0, text.encode()
+    for start, end in _look_alikes(kind, raw):
+        if end > start and b"***" not in raw[start:end]:
+            parts += [raw[last:start], mask(kind, raw[start:end].decode()).encode()]
+            last = end
+    return b"".join([*parts, raw[last:]]).decode()
 
 
 def _cells_with(kind: str, cells: pl.DataFrame) -> int:
     alike = cells.filter(pl.col("value").str.contains(_bordered(kind)))
     if detector(kind).valid is None or alike.is_empty():
         return int(alike["count"].sum())
-    good = pl.Series([next(_spans(kind, text.encode()), None) is not None for text in alike["value"]], dtype=pl.Boolean)
+    tried = (islice(_look_alikes(kind, text.encode()), TRIES) for text in alike["value"])
+    good = pl.Series([any(end > start for start, end in cell) for cell in tried], dtype=pl.Boolean)
     passed = int(alike["count"].filter(good).sum())
     return passed if 2 * passed >= alike["count"].sum() else 0
 
 
-def _spans(kind: str, raw: bytes) -> Iterator[tuple[int, int]]:
-    """Where finds start and end, in bytes of UTF-8: as text, RE2 would encode it anew for every search and take quadratic time."""
-    valid, at = detector(kind).valid, 0
-    while at < len(raw) and (find := _engine(kind).search(raw, at)):
-        at = find.end(1)
-        if valid is None or valid(find[1].decode()):
-            yield find.span(1)
+def _look_alikes(kind: str, raw: bytes) -> Iterator[tuple[int, int]]:
+    """Where each look-alike starts and ends, in bytes; one that fails the check ends where it starts.
+
+    Bytes of UTF-8, since RE2 would encode a text anew for every search and so take quadratic time.
+    """
+    at = 0
+    while at < len(raw) and (find := _search(kind).search(raw, at)):
+        start, end = find.span(1)
+        length = _fitting(kind, raw[start:end])
+        yield start, start + length
+        blank = raw.find(b" ", start + 1, end)
+        at = start + length if length else blank if blank > 0 else end
+
+
+def _fitting(kind: str, find: bytes) -> int:
+    """The length of the longest part from the start to a blank that passes the check, 0 for none: a number may follow a number."""
+    valid = detector(kind).valid
+    if valid is None or valid(find.decode()):
+        return len(find)
+    blanks = (at for at in range(len(find) - 1, 0, -1) if find[at : at + 1] == b" ")
+    return next((at for at in blanks if _alone(kind).fullmatch(find[:at]) and valid(find[:at].decode())), 0)
 
 
 def _bordered(kind: str) -> str:
@@ -80,7 +107,14 @@ def _bordered(kind: str) -> str:
 
 
 @cache
-def _engine(kind: str) -> Any:
+def _search(kind: str) -> Any:
     import re2
 
     return re2.compile(_bordered(kind))
+
+
+@cache
+def _alone(kind: str) -> Any:
+    import re2
+
+    return re2.compile(detector(kind).inside)

@@ -44,8 +44,14 @@ def write(readings: Sequence[Reading], survey: Survey, plan: Plan, found: ExactD
           output_format: str, threads: int) -> Written:  # fmt: skip
     """Write cleaned table, ledger, removed rows, quarantine, duplicates and matches into the folder."""
     run = _Run(readings, survey, plan, found, recipe.duplicates.remove, scratch, threads)
-    table = register_io_source(lambda *_: run.cleaned(), schema=cleaned_schema(survey.schema, plan))
-    formats.write(table, folder / f"cleaned.{output_format}", output_format)
+    table = register_io_source(lambda *_: run.watched(), schema=cleaned_schema(survey.schema, plan))
+    try:
+        formats.write(table, folder / f"cleaned.{output_format}", output_format)
+    except BaseException:
+        # Polars wraps what went wrong while it asked for rows in an error of its own: give the cause, not the wrapping.
+        if run.failure is not None:
+            raise run.failure from None
+        raise
     run.ledger.write(folder / "ledger.parquet")
     run.removed.write(folder / "removed.parquet")
     run.quarantine.write(folder / "quarantine.parquet")
@@ -76,6 +82,15 @@ class _Run:
         self.removed = Spool(scratch, "removed", removed_schema(survey.schema))
         self.quarantine = Spool(scratch, "quarantine", QUARANTINE)
         self.kept = 0
+        self.failure: BaseException | None = None
+
+    def watched(self) -> Iterator[pl.DataFrame]:
+        """The rows that are kept; remembers the error that ended them early."""
+        try:
+            yield from self.cleaned()
+        except BaseException as error:
+            self.failure = error
+            raise
 
     def cleaned(self) -> Iterator[pl.DataFrame]:
         """The rows that are kept, block by block, while all else goes to the spools."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import polars as pl
 
-from data_sanitizer.profile import ColumnStatistics, TableStatistics
+from data_sanitizer.profile import ColumnStatistics, TableStatistics, dependencies
 from data_sanitizer.profile._scan import (
     AMBIGUOUS_COMMA,
     AMBIGUOUS_POINT,
@@ -28,8 +29,10 @@ from data_sanitizer.profile._scan import (
     INTEGER,
     LEADING_ZERO,
     LONG_DIGITS,
+    NULL_TOKENS,
     TIMESTAMP,
 )
+from data_sanitizer.profile.dependencies import Dependency
 from data_sanitizer.profile.frequent import frame, squeeze
 from data_sanitizer.profile.numbers import Numbers, NumberSummary
 
@@ -42,6 +45,38 @@ _NAMES_OF_CODES = frozenset(
     "id ids key code codes zip zipcode plz postcode postal phone telephone tel mobile fax ssn sku isbn issn ean upc gtin iban bic account acct "
     "number no nr num ref reference serial barcode uuid guid vat tin npi fips siret ein index tuple".split()
 )
+
+# Null tokens that may be answers in a column of words; whether they are is for the recipe to decide.
+_ANSWERS = frozenset({"na", "none", "nil", "unknown", "missing", "not available", "empty", "tbd", "."})
+
+
+@dataclass(frozen=True, eq=False)
+class TableSample:
+    """A random sample of whole rows, for steps that ask what other columns say of a cell; worked out when a step first asks.
+
+    `lazy` has the sampled rows with the types of the source, blanks trimmed and collapsed, null tokens made null.
+    """
+
+    lazy: pl.LazyFrame
+
+    def after(self, cleaned: Mapping[str, pl.Expr]) -> TableSample:
+        """The sample as steps leave it: column -> what it becomes."""
+        return TableSample(self.lazy.with_columns(**cleaned)) if cleaned else self
+
+    @cached_property
+    def typed(self) -> pl.DataFrame:
+        """The rows with the types of the source, in a random order that is always the same."""
+        return self.lazy.collect()
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """The rows, every column as text."""
+        return self.typed.cast(pl.String)
+
+    @cached_property
+    def related(self) -> dict[str, tuple[Dependency, ...]]:
+        """For each column those that tell what stands in it, the strongest first."""
+        return dependencies.related(self.rows)
 
 
 @dataclass(frozen=True)
@@ -61,6 +96,7 @@ class ColumnProfile:
     lengths: dict[str, float]
     statistics: ColumnStatistics
     sensitive: str | None = None
+    table: TableSample | None = None  # the same for all columns
 
     @property
     def filled(self) -> int:
@@ -194,7 +230,22 @@ def summarise(table: TableStatistics, schema: dict[str, pl.DataType]) -> dict[st
         if (absent := table.rows - statistics.rows) > 0:
             statistics = replace_missing(statistics, absent)
         profiles[name] = _profile(name, dtype, table.rows, statistics, rows)
-    return profiles
+    sample = _table_sample(rows, profiles)
+    return {name: replace(p, table=sample) for name, p in profiles.items()}
+
+
+def _table_sample(rows: pl.DataFrame, profiles: Mapping[str, ColumnProfile]) -> TableSample:
+    columns = []
+    for name, profile in profiles.items():
+        cell = pl.col(name) if name in rows.columns else pl.lit(None, profile.dtype).alias(name)
+        columns.append(cell if profile.typed else _without_tokens(cell, profile.kind))
+    return TableSample(rows.lazy().select(columns))
+
+
+def _without_tokens(cell: pl.Expr, kind: str) -> pl.Expr:
+    tokens = [t for t in NULL_TOKENS if kind not in ("category", "text") or t not in _ANSWERS]
+    text = cell.str.replace_all(r"[ \t]+", " ").str.strip_chars(" \t\n\r\v\f")
+    return pl.when(~text.str.to_lowercase().is_in(["", *tokens])).then(text)
 
 
 def replace_missing(statistics: ColumnStatistics, absent: int) -> ColumnStatistics:

@@ -35,6 +35,12 @@ def form(action: Action) -> tuple[str, str]:
     return f"{action.parameters['true']}|{action.parameters['false']}", "Boolean"
 
 
+def from_form(column: str, old: str, new: str) -> Action:
+    """The conversion that the ledger describes."""
+    true, _, false = old.partition("|")
+    return Action("booleans", VERSION, column, {"true": true, "false": false}, mode="convert")
+
+
 def parse(action: Action) -> pl.Expr:
     """Text to boolean."""
     lower = pl.col(action.column).str.to_lowercase()

@@ -50,8 +50,8 @@ def _usual_style(groups: Mapping[str, list[str]]) -> str | None:
 
 
 def _same(value: str, winner: str, counts: Mapping[str, int]) -> bool:
-    if value.casefold() != winner.casefold() and "".join(value.split()).isalnum() and any(c.isdigit() for c in value):
-        return False  # "1 2" and "12" are different numbers
+    if value.casefold().split() != winner.casefold().split() and (counts[winner] < 5 * counts[value] or any(c.isdigit() for c in value)):
+        return False  # "eng por" and "engpor" may be two things, "1 2" and "12" surely are
     return len(winner) > 2 or counts[winner] >= _SHORT_RATIO * counts[value]
 
 

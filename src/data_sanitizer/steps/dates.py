@@ -75,6 +75,11 @@ def form(action: Action) -> tuple[str, str]:
     return action.parameters["formats"][0], "Date"
 
 
+def from_form(column: str, old: str, new: str) -> Action:
+    """The conversion that the ledger describes; it knows the one way of writing that is written back."""
+    return Action("dates", VERSION, column, {"formats": [old]}, mode="convert")
+
+
 def parse(action: Action) -> pl.Expr:
     """Text to date."""
     text = pl.col(action.column)

@@ -1,4 +1,248 @@
-"""stub"""
+"""Fill missing values: with what related columns say stands there, else with the column's median or commonest value.
+
+Every fill is a value that stands in the column already, written as it stands there, and has its own confidence. Categories and booleans
+take a vote of the up to four columns that tell most of them, each speaking through the rows with the same value; numbers and dates take the
+median of the rows with the same value in the column that explains them best. Where no such group has three rows, the commonest value or the
+median of the whole column is taken. Identifiers and texts are filled only where the vote is sure. Columns of personal data, and those in
+which nearly every value is different, have no honest fill: they stay as they are, with a remark why, unless the option `everything` is set.
+
+Confidence is the lower bound (Wilson, 90 %) of a share of rows: for a vote those of the group with the same value, weighted by the square
+of the strength of the parents; for a median those within a tenth of all rows, by rank, of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from data_sanitizer.errors import RecipeError
+from data_sanitizer.model import Action
+from data_sanitizer.profile.column_profile import ColumnProfile, TableSample
+from data_sanitizer.profile.dependencies import MOST_DISTINCT, explaining, vote_table, wilson
+from data_sanitizer.steps import dates, null_tokens, numbers, outliers
+from data_sanitizer.steps._votes import Votes, named, vote
+
 VERSION = 1
-OPTIONS = {}
-def plan(column, profile, options): return None
+OPTIONS: Mapping[str, Any] = {"method": "auto", "min_confidence": 0.0, "everything": False}
+
+METHODS = ("auto", "conditional", "median", "mode")
+PARENTS = 4
+SURE = 0.8  # the least confidence with which an identifier or a text is filled
+LEAST_ROWS = 3  # in a group that may speak
+ENTRIES = 20_000  # parent values in all tables of one column; the largest groups are kept
+_CLOSE = 0.1  # of all rows, by rank
+_ALL = "\0all"  # a parent with one value: the column as a whole
+
+
+def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Action | None:
+    """What fills the column, or a remark why nothing does."""
+    method, everything = _method(options), bool(options["everything"])
+    table = profile.table
+    if table is None or not _misses(profile, table):
+        return None
+    order = ranks(profile, table)
+    why = _no_honest_fill(profile, table, order)
+    if why and not (everything and table.rows[column].count()):
+        return Action("fill_missing", VERSION, column, evidence=f"not filled: {why}", mode="note")
+    least = float(options["min_confidence"])
+    if order is None and profile.kind not in ("category", "boolean") and not everything:
+        least = max(least, SURE)
+    tables = _tables(column, table, order) if method in ("auto", "conditional") else []
+    default = _default(column, table, None if method == "mode" else order, least) if method != "conditional" else None
+    if not tables and default is None:
+        return Action("fill_missing", VERSION, column, evidence="not filled: no column tells what stands here", mode="note")
+    parameters = {"ordered": order is not None, "least": least, **_numbered(column, table, tables, default)}
+    return Action("fill_missing", VERSION, column, parameters, "what related columns or the whole column say", least)
+
+
+def _method(options: Mapping[str, Any]) -> str:
+    method = options["method"]
+    if method not in METHODS:
+        raise RecipeError(recipe="step fill_missing", why=f"{method!r} is not a method", kind="methods", known=", ".join(METHODS))
+    least = options["min_confidence"]
+    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
+        raise RecipeError(recipe="step fill_missing", why="min_confidence is not a share", kind="values", known="0 to 1")
+    return str(method)
+
+
+def _misses(profile: ColumnProfile, table: TableSample) -> bool:
+    """Some cells are missing, or will be once the words that stand for nothing are gone."""
+    emptied = null_tokens.plan(profile.name, profile, null_tokens.OPTIONS)
+    not_numbers = profile.dtype.is_float() and "nan" in profile.tokens
+    return bool(profile.missing or emptied or not_numbers or table.rows[profile.name].null_count())
+
+
+def _no_honest_fill(profile: ColumnProfile, table: TableSample, order: pl.Series | None) -> str | None:
+    """Why any fill would be made up."""
+    cells = table.rows[profile.name].drop_nulls()
+    if cells.is_empty():
+        return "every cell is empty"
+    if profile.sensitive:
+        return "the column holds personal data"
+    if order is None and profile.kind not in ("category", "boolean") and cells.n_unique() > max(MOST_DISTINCT * len(cells), 1):
+        return "nearly every value is different"
+    return "its numbers count the rows" if _counts_rows(profile) else None
+
+
+def _counts_rows(profile: ColumnProfile) -> bool:
+    """Whole numbers, all different, with hardly a gap: 1, 2, 3, … under a name that does not say so."""
+    number = profile.number
+    if profile.kind != "integer" or number is None or profile.filled < 20 or profile.distinct < 0.97 * profile.filled:
+        return False
+    return number.most - number.least < 1.5 * profile.rows
+
+
+def ranks(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
+    """For a column of numbers or dates the rank, from 0 to 1, of every sampled cell, null for missing cells and outliers; None for a column
+    without an order."""
+    order = _order(profile, table)
+    if order is None:
+        return None
+    far = outliers.plan(profile.name, profile, outliers.OPTIONS)
+    if far is not None:
+        inside = (order >= far.parameters["low"]) & (order <= far.parameters["high"])
+        order = order.zip_with(inside.fill_null(value=False), pl.Series([None], dtype=pl.Float64))
+    return order.rank("average") / max(order.count(), 1)
+
+
+def _order(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
+    """The sampled cells as numbers that stand in the same order."""
+    text = table.rows[profile.name]
+    if profile.kind not in ("integer", "decimal", "date", "timestamp") or profile.named_as_code:
+        return None
+    if profile.typed:
+        values = table.typed[profile.name].to_physical().cast(pl.Float64, strict=False)
+        return values.set(~values.is_finite().fill_null(value=False), None)
+    if profile.kind == "timestamp":
+        return text.rank("dense").cast(pl.Float64)  # they begin with the year
+    if profile.kind == "date":
+        action = dates.plan(profile.name, profile, dates.OPTIONS)
+        return text.to_frame().select(dates.parse(action).cast(pl.Int32).cast(pl.Float64))[:, 0] if action and action.mode == "convert" else None
+    if profile.number is None or len(profile.currencies.keys() - {""}) > 1:
+        return None
+    return numbers.read(text, {"thousands": profile.thousands or "", "decimal": numbers.decimal_sign(profile)})
+
+
+def _tables(column: str, table: TableSample, order: pl.Series | None) -> list[tuple[str, float, pl.DataFrame]]:
+    """The columns that tell most of this one, the weight of each, and what its values say, as `vote_table` gives it."""
+    if order is None:
+        found = table.related[column][:PARENTS]
+        made = [(d.parent, d.strength**2, vote_table(table.rows, d.parent, column)) for d in found]
+    else:
+        found = explaining(table.rows, column, order, PARENTS)
+        made = [(d.parent, 1.0, median_table(table.rows[d.parent], table.rows[column], order)) for d in found]
+    kept = [(parent, weight, t.filter(pl.col("support") >= LEAST_ROWS).head(ENTRIES // len(made))) for parent, weight, t in made]
+    return [(parent, weight, t) for parent, weight, t in kept if t.height]
+
+
+def median_table(parent: pl.Series, child: pl.Series, order: pl.Series) -> pl.DataFrame:
+    """What the rows with the same parent value have in the middle, in the form of `vote_table`, without runner-up.
+
+    `best` is the text of the lower median by `order` (ranks from 0 to 1), ties by text; `agree` the rows within a tenth of all rows of it.
+    """
+    rows = pl.DataFrame({parent.name: parent, "\0text": child, "\0rank": order}).drop_nulls().sort(parent.name, "\0rank", "\0text")
+    middle = (pl.len() - 1) // 2
+    close = (pl.col("\0rank") - pl.col("\0rank").get(middle)).abs() <= _CLOSE
+    grouped = rows.group_by(parent.name, maintain_order=True).agg(
+        best=pl.col("\0text").get(middle), runner_up=pl.lit(None, pl.String), support=pl.len(), agree=close.sum(), agree_next=pl.lit(0, pl.UInt32)
+    )
+    table = grouped.with_columns(share=wilson(pl.col("agree"), pl.col("support")))
+    return table.sort("support", parent.name, descending=[True, False])
+
+
+def _default(column: str, table: TableSample, order: pl.Series | None, least: float) -> dict[str, Any] | None:
+    """What fills the column where no other column speaks: its lower median, or its commonest value."""
+    alone = pl.repeat("", table.rows.height, eager=True).alias(_ALL)
+    child = table.rows[column]
+    found = vote_table(table.rows.select(column).with_columns(alone), _ALL, column) if order is None else median_table(alone, child, order)
+    if found.is_empty() or found["share"][0] < least:
+        return None
+    kind = "commonest value" if order is None else "median"
+    return {"best": found["best"][0], "share": found["share"][0], "evidence": f"{kind} of the column, {found['support'][0]} rows"}
+
+
+def _numbered(column: str, table: TableSample, tables: list[tuple[str, float, pl.DataFrame]], default: dict[str, Any] | None) -> dict[str, Any]:
+    """The parameters of the action: the fills in the type of the column, and the tables with places among them."""
+    stated = [pl.Series([default["best"]] if default else [], dtype=pl.String)]
+    fills = pl.concat([*stated, *(t[name] for *_, t in tables for name in ("best", "runner_up"))]).drop_nulls().unique().sort()
+    places = dict(zip(fills, range(len(fills)), strict=True))
+    parents = [
+        {
+            "column": name, "weight": weight, "keys": t[name].to_list(), "support": t["support"].to_list(),
+            "best": [places[v] for v in t["best"]], "share": t["share"].to_list(),
+            "next": [places.get(v, -1) for v in t["runner_up"]], "next_share": wilson(t["agree_next"], t["support"]).to_list(),
+        }
+        for name, weight, t in tables
+    ]  # fmt: skip
+    first = pl.DataFrame({"text": table.rows[column]}).with_row_index("at").unique("text", keep="first", maintain_order=True)
+    at = pl.DataFrame({"text": fills}).join(first, on="text", how="left", maintain_order="left")["at"]
+    return {"values": table.typed[column].gather(at), "parents": parents, "default": {**default, "best": places[default["best"]]} if default else None}
+
+
+def clean(action: Action) -> pl.Expr:
+    """The column with its missing cells filled, as far as something tells what stands there."""
+    return _cells(action).map_batches(partial(_filled, action.column, action.parameters), return_dtype=pl.dtype_of(action.column))
+
+
+def confidence(action: Action) -> pl.Expr:
+    """The confidence of each fill; 1 for cells that are not missing."""
+    return _cells(action).map_batches(partial(_told, action.column, action.parameters, _confidence, 1.0), return_dtype=pl.Float64)
+
+
+def evidence(action: Action) -> pl.Expr:
+    """Which columns said so with how many rows; blank for cells that are not missing. Never a value."""
+    return _cells(action).map_batches(partial(_told, action.column, action.parameters, _evidence, ""), return_dtype=pl.String)
+
+
+def _cells(action: Action) -> pl.Expr:
+    return pl.struct(action.column, *(p["column"] for p in action.parameters["parents"]))
+
+
+def _missing(cells: pl.Series) -> pl.Series:
+    if cells.dtype == pl.String:
+        return cells.is_null() | (cells.str.strip_chars() == "").fill_null(value=False)
+    return cells.is_null() | cells.is_nan().fill_null(value=False) if cells.dtype.is_float() else cells.is_null()
+
+
+def _filled(column: str, parameters: Mapping[str, Any], cells: pl.Series) -> pl.Series:
+    own = cells.struct.field(column)
+    missing = _missing(own)
+    if not missing.any():
+        return own
+    place = np.full(len(own), -1)
+    place[missing.to_numpy()] = _voted(parameters, cells.filter(missing)).value
+    fills = parameters["values"].gather(np.maximum(place, 0)).cast(own.dtype)
+    return fills.zip_with(pl.Series(place >= 0), own).alias(own.name)
+
+
+def _voted(parameters: Mapping[str, Any], cells: pl.Series) -> Votes:
+    """What the parents say, else the default; nothing below the least confidence."""
+    votes, default = vote(parameters["parents"], cells, first=parameters["ordered"]), parameters["default"]
+    silent = votes.value < 0
+    if default is not None:
+        votes.value[silent], votes.share[silent] = default["best"], default["share"]
+    votes.value[votes.share < parameters["least"]] = -1
+    return votes
+
+
+def _told(column: str, parameters: Mapping[str, Any], tell: Callable[..., pl.Series], blank: Any, cells: pl.Series) -> pl.Series:
+    """What is told of each missing cell, the blank for all others."""
+    missing = _missing(cells.struct.field(column))
+    told = tell(parameters, _voted(parameters, cells.filter(missing)))
+    everywhere = pl.repeat(blank, len(cells), dtype=told.dtype, eager=True)
+    return everywhere.scatter(missing.arg_true(), told)
+
+
+def _confidence(parameters: Mapping[str, Any], votes: Votes) -> pl.Series:
+    return pl.Series(votes.share)
+
+
+def _evidence(parameters: Mapping[str, Any], votes: Votes) -> pl.Series:
+    default, kind = parameters["default"], "median by " if parameters["ordered"] else "conditional on "
+    spoken = pl.Series((votes.support > 0).any(axis=0))
+    said = kind + named([p["column"] for p in parameters["parents"]], votes.support)
+    return said.zip_with(spoken, pl.Series([default["evidence"] if default else ""]))

@@ -34,4 +34,10 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
 
 def clean(action: Action) -> pl.Expr:
     """The column in NFC."""
-    return on_distinct(action.column, r"[^\x20-\x7E]", lambda text: unicodedata.normalize("NFC", text.translate(_TABLE)))
+    return on_distinct(action.column, r"[^\x20-\x7E]", _normalized)
+
+
+def _normalized(text: str) -> str:
+    """The text in NFC; left as it is where accents without a letter of their own remain, which is garbled text and no spelling."""
+    composed = unicodedata.normalize("NFC", text.translate(_TABLE))
+    return text.translate(_TABLE) if any("\u0300" <= c <= "\u036f" for c in composed) else composed

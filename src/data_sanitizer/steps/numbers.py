@@ -7,6 +7,7 @@ both occur (as in versions and measurements) stay text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from data_sanitizer.profile.column_profile import NUMBER_SHAPES, ColumnProfile
 VERSION = 1
 OPTIONS: Mapping[str, Any] = {}
 
+_PATTERN = re.compile(r"(?P<before>[^#0]*)(#(?P<thousands>[.,])##)?0((?P<decimal>[.,])(?P<places>#|0+))?(?P<after>[^#0]*)")
+
 
 def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Action | None:
     """One way of writing for the whole column, or none."""
@@ -31,10 +34,19 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     style = _decimals(profile)
     if currency is None or style is None:
         return None
-    thousands = profile.thousands
-    comma = thousands == "." or (not thousands and profile.count(DECIMAL_COMMA) > 0)
-    parameters = {"thousands": thousands, "decimal": "," if comma else ".", "decimals": style, "currency": currency}
+    parameters = {"thousands": profile.thousands, "decimal": decimal_sign(profile), "decimals": style, "currency": currency}
     return Action("numbers", VERSION, column, parameters, f"every cell is a number written as {pattern(parameters)}", mode="convert")
+
+
+def decimal_sign(profile: ColumnProfile) -> str:
+    """The sign before the decimals, as far as the column has any."""
+    return "," if profile.thousands == "." or (not profile.thousands and profile.count(DECIMAL_COMMA) > 0) else "."
+
+
+def read(cells: pl.Series, parameters: Mapping[str, Any]) -> pl.Series:
+    """The numbers in cells of text, null for all other cells."""
+    text = cells.str.strip_chars("$€£¥% ").str.replace_all(parameters["thousands"] or " ", "", literal=True)
+    return text.str.replace(parameters["decimal"], ".", literal=True).cast(pl.Float64, strict=False)
 
 
 def _currency(profile: ColumnProfile) -> str | None:
@@ -79,6 +91,18 @@ def pattern(parameters: Mapping[str, Any]) -> str:
 def form(action: Action) -> tuple[str, str]:
     """How the column was written and what it became, for the ledger."""
     return pattern(action.parameters), "Int64" if action.parameters["decimals"] == 0 else "Float64"
+
+
+def from_form(column: str, old: str, new: str) -> Action:
+    """The conversion that the ledger describes; raises ValueError where `old` is no way of writing numbers."""
+    found = _PATTERN.fullmatch(old)
+    if found is None:
+        raise ValueError("no such way of writing numbers")
+    places, thousands = found["places"] or "", found["thousands"] or ""
+    currency = f"{found['before']}#{found['after']}" if found["before"] or found["after"] else ""
+    decimal = found["decimal"] or ("," if thousands == "." else ".")
+    parameters = {"thousands": thousands, "decimal": decimal, "decimals": "shortest" if places == "#" else len(places), "currency": currency}
+    return Action("numbers", VERSION, column, parameters, mode="convert")
 
 
 def parse(action: Action) -> pl.Expr:

@@ -15,6 +15,7 @@ import polars as pl
 from data_sanitizer.model import Action
 from data_sanitizer.profile.column_profile import ColumnProfile
 from data_sanitizer.profile.numbers import NumberSummary
+from data_sanitizer.steps import numbers
 
 VERSION = 1
 OPTIONS: Mapping[str, Any] = {"limit": 6.0, "most": 0.02}
@@ -33,7 +34,8 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     if not outside or outside > float(options["most"]) * number.count:
         return None
     evidence = f"robust z above {options['limit']:g} on the {scale} scale (median {number.quantile(0.5):.6g})"
-    return Action("outliers", VERSION, column, {"low": low, "high": high}, evidence, 0.8, mode="flag")
+    parameters = {"low": low, "high": high, "thousands": profile.thousands or "", "decimal": numbers.decimal_sign(profile)}
+    return Action("outliers", VERSION, column, parameters, evidence, 0.8, mode="flag")
 
 
 def bounds(number: NumberSummary, limit: float) -> tuple[float, float, str] | None:
@@ -52,6 +54,11 @@ def bounds(number: NumberSummary, limit: float) -> tuple[float, float, str] | No
 
 
 def flag(action: Action) -> pl.Expr:
-    """True for numbers outside the bounds."""
-    column = pl.col(action.column)
-    return (column < action.parameters["low"]) | (column > action.parameters["high"])
+    """True for numbers outside the bounds; in a column that stays text, for cells that read as such a number."""
+    low, high = action.parameters["low"], action.parameters["high"]
+
+    def outside(cells: pl.Series) -> pl.Series:
+        values = numbers.read(cells, action.parameters) if cells.dtype == pl.String else cells
+        return (values < low) | (values > high)
+
+    return pl.col(action.column).map_batches(outside, return_dtype=pl.Boolean)
