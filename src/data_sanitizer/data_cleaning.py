@@ -74,49 +74,71 @@ def _changes(name: str, stages: Sequence[pl.DataFrame], cleaned: pl.Series, rows
     index = changed.arg_true()
     if not len(index):
         return pl.DataFrame(schema=ledger.SCHEMA)
-    rules = _attributed(name, [s[name].gather(index) for s in stages], stages, index, plan)
-    if action is not None:
-        unlike = written_back.gather(index).ne_missing(after.gather(index))
-        rules = rules.with_columns(rule=_joined(rules["rule"], pl.select(pl.when(unlike).then(pl.lit(action.step)).otherwise(pl.lit("")))[:, 0]))
+    unlike = written_back.gather(index).ne_missing(after.gather(index)) if action is not None else None
+    rules = _attributed(name, stages, index, plan, unlike)
     return ledger.entries(
         rows.gather(index), column=name, action=ledger.SET, old=ledger.as_text(before.gather(index)), new=ledger.as_text(cleaned.gather(index)),
-        rule=rules["rule"], rule_version=1, evidence=rules["evidence"], confidence=rules["confidence"],
+        rule=rules["rule"], rule_version=rules["rule_version"], evidence=rules["evidence"], confidence=rules["confidence"],
     )  # fmt: skip
 
 
-def _attributed(name: str, values: Sequence[pl.Series], stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan) -> pl.DataFrame:
-    """Which steps changed the cells: columns rule, evidence, confidence for the cells of `index`."""
-    n = len(index)
-    rule, evidence, confidence = (pl.repeat("", n, eager=True), pl.repeat("", n, eager=True), pl.repeat(1.0, n, dtype=pl.Float64, eager=True))
-    for stage, actions in enumerate(plan.stages):
-        for action in (a for a in actions if a.column == name and a.mode == "clean"):
-            changed = values[stage].ne_missing(values[stage + 1])
-            if changed.any():
-                how = _how(action, stages[stage], index)
-                rule = _joined(rule, how["rule"].zip_with(changed, _BLANK(n)))
-                evidence = _joined(evidence, how["evidence"].zip_with(changed, _BLANK(n)), "; ")
-                confidence = pl.select(pl.when(changed).then(pl.min_horizontal(confidence, how["confidence"])).otherwise(confidence))[:, 0]
-    return pl.DataFrame({"rule": rule, "evidence": evidence, "confidence": confidence})
+def _attributed(name: str, stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan, unlike: pl.Series | None) -> pl.DataFrame:
+    """Which steps changed the cells of `index`: columns rule, rule_version, evidence, confidence.
+
+    `unlike` marks the cells that the column's conversion does not give back as they stood.
+    """
+    values = [stages[0][name].gather(index)]
+    known: list[tuple[Action, pl.Series]] = []
+    for number, actions in enumerate(plan.stages):
+        values.append(stages[number + 1][name].gather(index) if actions else values[-1])
+        changed = values[-2].ne_missing(values[-1]) if actions else None
+        known += [(a, changed) for a in actions if changed is not None and a.column == name and a.mode == "clean" and changed.any()]
+    codes = np.zeros(len(index), np.int64)
+    if unlike is not None:
+        known.append((converts(plan)[name], unlike))
+    for bit, (_, changed) in enumerate(known):
+        codes |= changed.to_numpy().astype(np.int64) << bit
+    table = _combinations([action for action, _ in known], np.unique(codes))
+    joined = pl.DataFrame({"code": codes}).join(table, on="code", how="left", maintain_order="left").drop("code")
+    for action, changed in known:
+        joined = _particular(joined, action, changed, stages, plan, index)
+    return joined
 
 
-def _BLANK(n: int) -> pl.Series:  # noqa: N802
-    return pl.repeat("", n, eager=True)
+def _combinations(actions: Sequence[Action], codes: NDArray[np.int64]) -> pl.DataFrame:
+    """For each set of actions (as bits) the joined rule, the highest version, the joined evidence and the least confidence."""
+    rows = []
+    for code in codes.tolist():
+        chosen = [a for bit, a in enumerate(actions) if code >> bit & 1]
+        evidence = "; ".join(a.evidence for a in chosen)
+        rows.append((code, "+".join(a.step for a in chosen), max((a.version for a in chosen), default=1), evidence, min((a.confidence for a in chosen), default=1.0)))
+    schema = {"code": pl.Int64, "rule": pl.String, "rule_version": pl.UInt16, "evidence": pl.String, "confidence": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _particular(joined: pl.DataFrame, action: Action, changed: pl.Series, stages: Sequence[pl.DataFrame], plan: Plan, index: pl.Series) -> pl.DataFrame:
+    """The same with the evidence and the confidence that a step has for each cell."""
+    module = extensions.load("steps", action.step)
+    if not (hasattr(module, "evidence") or hasattr(module, "confidence")):
+        return joined
+    stage = next(i for i, actions in enumerate(plan.stages) if action in actions)
+    how = _how(action, stages[stage], index)
+    mark = pl.lit(changed)
+    return joined.with_columns(
+        evidence=pl.when(mark & (pl.col("rule") == action.step)).then(pl.lit(how["evidence"])).otherwise(pl.col("evidence")),
+        confidence=pl.when(mark).then(pl.min_horizontal(pl.lit(how["confidence"]), "confidence")).otherwise(pl.col("confidence")),
+    )
 
 
 def _how(action: Action, before: pl.DataFrame, index: pl.Series) -> pl.DataFrame:
-    """Rule, evidence and confidence of an action for the rows of `index`; from the step where they differ from cell to cell."""
+    """Evidence and confidence of an action for the rows of `index`; from the step where they differ from cell to cell."""
     module = extensions.load("steps", action.step)
-    cells = before[index]
-    evidence = module.evidence(action) if hasattr(module, "evidence") else pl.lit(action.evidence)
-    confidence = module.confidence(action) if hasattr(module, "confidence") else pl.lit(action.confidence)
-    ones = pl.repeat("", len(index), eager=True)
-    return cells.select(rule=pl.lit(ones) + action.step, evidence=pl.lit(ones) + evidence, confidence=pl.lit(ones.is_null().cast(pl.Float64)) + confidence)
-
-
-def _joined(first: pl.Series, second: pl.Series, sign: str = "+") -> pl.Series:
-    """Both texts, with the sign between them where neither is blank."""
-    a, b = pl.lit(first), pl.lit(second)
-    return pl.select(pl.when((a != "") & (b != "")).then(a + sign + b).otherwise(a + b))[:, 0]
+    told = {name: getattr(module, name)(action) for name in ("evidence", "confidence") if hasattr(module, name)}
+    fixed = {"evidence": pl.repeat(action.evidence, len(index), eager=True), "confidence": pl.repeat(action.confidence, len(index), eager=True)}
+    if not told:
+        return pl.DataFrame(fixed)
+    given = before[index].select(**told)
+    return pl.DataFrame({name: given[name] if name in told and given.height == len(index) else fixed[name] for name in fixed})
 
 
 def _flags(action: Action, cleaned: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:

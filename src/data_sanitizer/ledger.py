@@ -31,10 +31,10 @@ _TYPES: Final[Mapping[str, pl.DataType]] = {
 _ZONE: Final = r"[+-]\d\d:?\d\d$"
 
 
-def entries(rows: int | pl.Series, **values: object) -> pl.DataFrame:
+def entries(rows: int | pl.Series, **values: Any) -> pl.DataFrame:
     """A piece of ledger: `rows` row numbers (or how many entries without one); a value is a Series, or one value for all entries."""
     n = rows if isinstance(rows, int) else len(rows)
-    columns = {"row": None if isinstance(rows, int) else rows, "sensitive": False, "confidence": 1.0, **values}
+    columns: dict[str, Any] = {"row": None if isinstance(rows, int) else rows, "sensitive": False, "confidence": 1.0, **values}
     made = []
     for name, dtype in SCHEMA.items():
         value = columns.get(name)
@@ -54,7 +54,7 @@ def from_text(text: pl.Series, dtype: pl.DataType) -> pl.Series:
     if dtype == pl.String:
         return text
     if dtype == pl.Boolean:
-        made = pl.when(cell == "true").then(pl.lit(value=True)).when(cell == "false").then(pl.lit(value=False))
+        made: pl.Expr = pl.when(cell == "true").then(pl.lit(value=True)).when(cell == "false").then(pl.lit(value=False))
     elif dtype == pl.Date:
         made = cell.str.to_date("%Y-%m-%d", strict=False)
     elif dtype == pl.Time:
@@ -86,7 +86,7 @@ def made_by(rule: str) -> pl.Expr:
 
 
 def conversions(ledger: pl.DataFrame) -> dict[str, Action]:
-    """Column -> how its text became a type, from the `convert` entries; raises KeyError or ValueError where an entry says nothing of the kind."""
+    """Column -> how its text became a type, from the `convert` entries; raises KeyError or ValueError where an entry does not say it."""
     found = ledger.filter(pl.col("action") == CONVERT).select("column", "old", "new", "rule").unique(maintain_order=True)
     made: dict[str, Action] = {}
     for column, old, new, rule in found.iter_rows():

@@ -74,7 +74,7 @@ class Run:
     @property
     def cleaned(self) -> Path:
         """The cleaned table that the manifest names."""
-        names = [n for n in self.manifest["outputs"] if n.startswith("cleaned.")]
+        names = [str(n) for n in self.manifest["outputs"] if n.startswith("cleaned.")]
         if len(names) != 1 or names[0].removeprefix("cleaned.") not in run_folder.FORMATS:
             raise RunUnreadable(path=self.folder, why="its manifest.json names no cleaned table")
         return self.folder / names[0]
@@ -93,7 +93,7 @@ class Run:
         number = names.replace_strict(list(by_name), list(by_name.values()), default=None, return_dtype=pl.Int64)
         if number.null_count():
             raise RunUnreadable(path=self.folder, why="a table tells of a source that the run does not have")
-        return number.to_numpy()
+        return number.to_numpy().astype(np.int64)
 
     def ordinals(self, names: pl.Series, rows: pl.Series) -> Ordinals:
         """Rows counted through all sources; raises RunUnreadable where there is no such source or row."""

@@ -75,8 +75,8 @@ class Undoing:
         """The entries that go: the chosen ones, and in columns that become text those that their conversion made."""
         by_conversion = pl.lit(value=False)
         for column in sorted(self.reverted):
-            own = (pl.col("action") == ledger.CONVERT) | ((pl.col("action") == ledger.SET) & ledger.made_by(self.run.converted[column].step))
-            by_conversion |= (pl.col("column") == column).fill_null(value=False) & own
+            made = pl.col("action").is_in([ledger.CONVERT, ledger.SET]) & ledger.made_by(self.run.converted[column].step)
+            by_conversion |= (pl.col("column") == column).fill_null(value=False) & made
         return (self.chosen | (by_conversion & ~_masked())).fill_null(value=False)
 
     @property
@@ -215,7 +215,8 @@ def _rewritten(undoing: Undoing, old: Stretch) -> Rewritten:
     table = _table(undoing, old, rows, stay, go)
     kept = ~np.isin(rows, old.gone[~back])
     cleaned = table.filter(pl.Series(kept)) if not kept.all() else table
-    return Rewritten(cleaned, _retold(undoing, table, rows, stay, go), old.removed.filter(pl.Series(~back)), _rows_of(old.source, old.gone[back]))
+    entries, removed = _retold(undoing, table, rows, stay, go), old.removed.filter(pl.Series(~back))
+    return Rewritten(cleaned, entries, removed, _rows_of(old.source, old.gone[back]))
 
 
 def _rows_of(source: Source, rows: ledger.Rows) -> pl.DataFrame:
@@ -226,13 +227,15 @@ def _table(undoing: Undoing, old: Stretch, rows: ledger.Rows, stay: pl.DataFrame
     """All readable rows as they stand after the undo, those that stay removed among them."""
     table = old.cleaned
     if len(old.gone):
-        removed = ledger.applied(old.removed.select(list(undoing.run.schema)), old.gone, old.entries.filter(pl.col("row").is_in(pl.Series(old.gone).implode())), undoing.run.converted)
+        about = old.entries.filter(pl.col("row").is_in(pl.Series(old.gone).implode()))
+        removed = ledger.applied(old.removed.select(list(undoing.run.schema)), old.gone, about, undoing.run.converted)
         order = np.argsort(np.concatenate([old.kept, old.gone]), kind="stable")
         table = pl.concat([table, removed])[order]
     columns = {c: ledger.written(table[c], undoing.run.converted[c]) for c in undoing.run.schema if c in undoing.reverted}
     for name, index, cells in ledger.changed_cells(rows, go):
         column = columns.get(name, table[name])
-        values = ledger.parsed(cells["old"], undoing.converted[name]) if name in undoing.converted else ledger.from_text(cells["old"], column.dtype)
+        action = undoing.converted.get(name)
+        values = ledger.from_text(cells["old"], column.dtype) if action is None else ledger.parsed(cells["old"], action)
         columns[name] = ledger.replaced(column, index, values)
     return table.with_columns(**columns)
 

@@ -1,8 +1,8 @@
 """Proves of a finished run that input + ledger = output and output - ledger = input, cell by cell, without cleaning again.
 
-No step is asked what it would do: the input is read once more, and the ledger alone must lead from it to the output and back. Sources are read
-in blocks and the tables of the run in step with them, so that memory does not grow with the rows; only the numbers of removed and
-quarantined rows are kept, 8 bytes each.
+No step is asked what it would do: the input is read once more, and the ledger alone must lead from it to the output and back. Sources
+are read in blocks and the tables of the run in step with them, so that memory does not grow with the rows; only the numbers of rows that
+were removed, set aside or belong to a cluster are kept, 8 bytes each.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data_sanitizer import formats, ledger, run_folder
 from data_sanitizer.errors import RunUnreadable, UsageError, VerificationFailed
 from data_sanitizer.model import Block, ReadOptions, RowIssue
 from data_sanitizer.ports import Reading
-from data_sanitizer.replay import Ordinals, Replay, Run, Source, Stretch, open_run
+from data_sanitizer.replay import Ordinals, Replay, Run, Stretch, open_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,12 @@ class Verification:
     masked: int  # compared forward only: the value before is not kept
     entries: int
 
+    def __str__(self) -> str:
+        rows = f"{self.rows} rows = {self.kept} kept + {self.merged} merged + {self.quarantined} quarantined"
+        masked = f"; {self.masked} masked cells can be checked forward only" if self.masked else ""
+        both = "input + ledger = output, and output - ledger = input"
+        return f"Verified: {both}, in all {self.cells} cells and {self.entries} ledger entries. {rows}{masked}."
+
 
 def verify(run: Path, inputs: Sequence[str], reading: ReadOptions | None = None) -> Verification:
     """Compare a run with its inputs, given in the order of the run, wherever they lie now.
@@ -43,7 +50,8 @@ def verify(run: Path, inputs: Sequence[str], reading: ReadOptions | None = None)
     """
     opened = open_run(run)
     if len(inputs) != len(opened.sources):
-        raise UsageError(why=f"{run} was made from {len(opened.sources)} inputs, but {len(inputs)} are given. Give them all, in the same order.")
+        made = f"{run} was made from {len(opened.sources)} inputs, but {len(inputs)} are given"
+        raise UsageError(why=f"{made}. Give them all, in the same order.")
     check = _Check(opened)
     try:
         check.outputs()
@@ -178,7 +186,7 @@ class _Check:
         for name in read.columns:
             self._same(read[name], run.removed[name], rows, run, name, "removed.parquet has not the row as it was read")
 
-    def _forward(self, block: Block, run: Stretch, read: pl.DataFrame, keep: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> pl.DataFrame:
+    def _forward(self, block: Block, run: Stretch, read: pl.DataFrame, keep: NDArray[np.bool_]) -> pl.DataFrame:
         """Input + ledger = output; returns the cleaned rows, those kept from the output and those removed from the ledger."""
         for name, index, cells in ledger.changed_cells(block.rows, run.entries):
             masked = cells.select(ledger.made_by(ledger.MASKING))[:, 0]
@@ -207,7 +215,8 @@ class _Check:
         self.masked += masked.height
         given_back = given_back.with_columns(**columns)
         for name in read.columns:
-            self._same(self._as_stored(read[name]), self._as_stored(given_back[name]), block.rows, run, name, "the cleaned cell - ledger is not the input")
+            one, other = self._as_stored(read[name]), self._as_stored(given_back[name])
+            self._same(one, other, block.rows, run, name, "the cleaned cell - ledger is not the input")
 
     def _as_stored(self, column: pl.Series) -> pl.Series:
         """JSON knows no NaN and no infinity: the file has null for them."""
@@ -215,7 +224,7 @@ class _Check:
             return column
         return column.to_frame("cell").select(pl.when(pl.col("cell").is_finite()).then(pl.col("cell")))[:, 0]
 
-    def _same(self, one: pl.Series, other: pl.Series, rows: np.ndarray[tuple[int], np.dtype[np.uint64]], run: Stretch, column: str, why: str) -> None:
+    def _same(self, one: pl.Series, other: pl.Series, rows: ledger.Rows, run: Stretch, column: str, why: str) -> None:
         if len(one) != len(other) or one.dtype != other.dtype:
             raise self.fail(f"column {column!r} of {run.source.name}: {why}")
         different = one.ne_missing(other).arg_true()
@@ -253,7 +262,8 @@ class _Check:
             raise self.fail("duplicates.parquet has a row in two clusters")
         told = (table["decision"] == "removed").to_numpy()
         if not np.array_equal(np.sort(own[told]), gone):
-            raise self.fail(f"{self._where(np.setxor1d(own[told], gone)[0])} is removed and has no survivor in duplicates.parquet, or the reverse")
+            where = self._where(np.setxor1d(own[told], gone)[0])
+            raise self.fail(f"{where} is removed in one of duplicates.parquet and removed.parquet and not in the other")
         for wrong in (np.intersect1d(survivors[told], gone), np.intersect1d(np.concatenate([own, survivors]), aside)):
             if len(wrong):
                 raise self.fail(f"{self._where(wrong[0])} is a survivor in duplicates.parquet and not kept")

@@ -7,7 +7,7 @@ import unicodedata
 from difflib import SequenceMatcher
 from typing import Any
 
-WIDTH = 90  # characters shown of a cell
+WIDTH = 80  # characters shown of a cell
 LEAD = 24  # characters shown before the first difference of a long cell
 HIDDEN = "•••"
 
@@ -69,13 +69,13 @@ def _both(old: str | None, new: str | None, sensitive: bool) -> tuple[str | None
 
 
 def _window(old: str, new: str) -> tuple[str, str]:
-    """Both texts around their first difference, where they are too long to show whole."""
+    """Both texts around their first difference, twice as long as shown, so that the cut itself is not taken for a change."""
     if max(len(old), len(new)) <= WIDTH:
         return old, new
     same = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     start = max(0, same - LEAD)
     lead = "…" if start else ""
-    return lead + cut(old[start:], WIDTH - 1), lead + cut(new[start:], WIDTH - 1)
+    return lead + old[start : start + 2 * WIDTH], lead + new[start : start + 2 * WIDTH]
 
 
 def _join(units: list[str], changed: list[tuple[int, int]], hide: bool) -> tuple[str, list[Mark]]:
@@ -84,7 +84,8 @@ def _join(units: list[str], changed: list[tuple[int, int]], hide: bool) -> tuple
     ends = [0]
     for unit in shown:
         ends.append(ends[-1] + len(unit))
-    return "".join(shown), [[ends[a], ends[b]] for a, b in changed if b > a]
+    text = cut("".join(shown))
+    return text, [[ends[a], min(ends[b], len(text))] for a, b in changed if b > a and ends[a] < len(text)]
 
 
 def _shown(unit: str, hide: bool) -> str:

@@ -77,8 +77,8 @@ def _rule_issues(counts: Mapping[str, ColumnCounts], groups: Sequence[Group]) ->
             continue
         values = counts[group.column].rows - counts[group.column].missing if group.column in counts else 0
         for name in group.rules:
-            if rule(name).part == "uniqueness":
-                continue
+            if rule(name).part == "uniqueness" or name == "flag_personal_data":
+                continue  # told by the duplicates, and in a place of its own
             key = (group.column, name, "repaired" if group.action == "set" else "flagged")
             affected[key] = affected.get(key, 0) + group.cells + (values if group.wide else 0)
     for (column, name, done), rows in affected.items():
@@ -141,7 +141,8 @@ def personal(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def untouched(columns: Sequence[Mapping[str, Any]], asked: Sequence[Mapping[str, Any]], rows: Mapping[str, int], fills: bool) -> list[dict[str, Any]]:
     """What stayed as it was although something could have been done to it, and why; then the columns without any change."""
     missing = [c for c in columns if c["missing_after"]]
-    doubtful = [q for q in asked if q["column"] is not None]
+    doubtful = [q for q in asked if q["column"] is not None and q["cells"]]
+    unsure = list(dict.fromkeys(q["column"] for q in asked if q["whole_column"]))
     review = sum(q["cells"] for q in asked if q["rule"] == "near_duplicate")
     found = [
         _left("Missing values", sum(c["missing_after"] for c in missing), "cells", _why_missing(fills), [c["name"] for c in missing]),
@@ -152,6 +153,7 @@ def untouched(columns: Sequence[Mapping[str, Any]], asked: Sequence[Mapping[str,
             "The evidence was not clear enough to change them, so they stay as they are and are asked about.",
             list(dict.fromkeys(q["column"] for q in doubtful)),
         ),
+        _left("Whole columns in doubt", len(unsure), "columns", "All their values can be read in more than one way, so none was changed.", unsure),
         _left("Possible duplicates", review, "rows", "They are alike but may be two different things, so every row is kept.", []),
         _left(
             "Records that could not be read",
@@ -172,7 +174,7 @@ def _why_missing(fills: bool) -> str:
 
 
 def _unchanged(columns: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
-    still = [c for c in columns if not c["changed"] and not c["conversion"]]
+    still = [c for c in columns if not (c["changed"] or c["conversion"] or c["flagged"] or c["flagged_whole"])]
     fixed = [c["name"] for c in still if c["kind"] in _FIXED_KINDS]
     words = [c["name"] for c in still if c["kind"] in _WORD_KINDS]
     rest = [c["name"] for c in still if c["kind"] not in _FIXED_KINDS | _WORD_KINDS]

@@ -73,9 +73,16 @@ def _page(report: Mapping[str, Any], detailed: int, listed: int) -> str:
         flow=_flow(report["rows"]),
         parts=[(part, report["score"]["before"][part], report["score"]["after"][part]) for part in PARTS],
         cards=cards,
+        opened=_opened(cards),
         shown={number for number, _, _ in cards},
         listed=list(enumerate(report["columns"]))[:listed],
     )
+
+
+def _opened(cards: Sequence[tuple[int, Mapping[str, Any], Any]]) -> set[int]:
+    """The columns whose cards stand open: all of a small table, else the two first that have a change to show."""
+    telling = [number for number, column, _ in cards if column["examples"]] if len(cards) > 3 else []
+    return set((telling or [number for number, _, _ in cards])[: 2 if telling else 3])
 
 
 @cache

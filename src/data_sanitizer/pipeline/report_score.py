@@ -73,7 +73,7 @@ def _add(counts: ColumnCounts, group: Group) -> None:
             counts.set_by_part[part] += group.entries
     elif group.action == "flag":
         counts.flagged += group.cells
-        counts.wide_flags += group.wide
+        counts.wide_flags += group.wide if parts(group.rules) else 0  # personal data is no doubt about the column
         for part in parts(group.rules):
             doubtful = counts.rows - counts.missing if group.wide else 0  # a doubt about a column is one about all its values
             counts.flags_by_part[part] += group.cells + doubtful

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 from polars.io.plugins import register_io_source
 
@@ -21,7 +20,8 @@ from data_sanitizer.replay import Run, open_run
 
 
 def undo_run(run: Path, output: Path, *, row: int | None = None, column: str | None = None, rule: str | None = None,
-             cluster: str | None = None, source: str | None = None, everything: bool = False, force: bool = False) -> dict[str, Any]:  # fmt: skip
+             cluster: str | None = None, source: str | None = None, everything: bool = False,
+             force: bool = False) -> dict[str, Any]:  # fmt: skip
     """Take back the changes that fit every filter, into the new run folder `output`; returns the new report.
 
     Raises UsageError where nothing is chosen, NotInRun where nothing fits, RunUnreadable, and the errors of writing.

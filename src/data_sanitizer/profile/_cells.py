@@ -24,7 +24,7 @@ class Cells:
     details: NDArray[np.uint8]  # numbers: see `number_shape`, + 16 x currency; dates: see `date_shape`
     numbers: NDArray[np.float64]  # the value of a number, a single separator read as the decimal sign; NaN elsewhere
     lengths: NDArray[np.uint32]  # characters
-    flags: NDArray[np.uint8]  # bits of FLAGS
+    flags: NDArray[np.uint16]  # bits of FLAGS
     tokens: NDArray[np.uint8]  # 1 + index into NULL_TOKENS, 0 for none
 
 
@@ -187,8 +187,27 @@ def _look(cell: Any) -> tuple[int, int]:
         blanks |= ((c == 32) & (before == 32)) | (c == 9)
         length += (c & 0xC0) != 0x80
         before = c
-    flags = (s.NON_ASCII if high else 0) | (s.UPPER if upper else 0) | (s.LOWER if lower else 0) | (s.INNER_BLANKS if blanks else 0)
-    return flags | (s.CONTROL if control else 0), length
+    flags = (s.UPPER if upper else 0) | (s.LOWER if lower else 0) | (s.INNER_BLANKS if blanks else 0) | (s.CONTROL if control else 0)
+    return flags | (_look_beyond(cell) if high else 0), length
+
+
+@kernel
+def _look_beyond(cell: Any) -> int:
+    """Flags of a cell with characters beyond ASCII, from its UTF-8 bytes.
+
+    Plain are the letters of U+00A1-02FF (lead bytes C2-CB), Greek and Cyrillic (CE-D5), dashes, quotes and signs (E2 80 90 - E2 BF), and the
+    ideographs (E3 81 - E9). All else may be unusual: the test is wide, the step that follows is exact.
+    """
+    unusual, garbled = 0, 0
+    first, second = np.uint8(0), np.uint8(0)
+    for c in cell:
+        unusual |= (c == 0xCC) | (c == 0xCD) | ((c >= 0xD6) & (c <= 0xE1)) | (c >= 0xEA)
+        unusual |= (second == 0xC2) & ((c <= 0xA0) | (c == 0xAD))
+        unusual |= ((first == 0xE2) & (((second == 0x80) & ((c < 0x90) | (c >= 0xA8) & (c <= 0xAF))) | ((second == 0x81) & (c >= 0x9F)))) & (c >= 0x80)
+        unusual |= (first == 0xE2) & (second == 0x84) | ((first == 0xE3) & (second == 0x80) & (c == 0x80))
+        garbled |= (first == 0xC3) & (second >= 0x82) & (second <= 0xB4) & ((c == 0xC2) | (c == 0xC5) | (c == 0xC6) | (c == 0xCB) | (c == 0xE2))
+        first, second = second, c
+    return s.NON_ASCII | (s.UNUSUAL if unusual else 0) | (s.GARBLED if garbled else 0)
 
 
 @kernel
@@ -275,7 +294,7 @@ def scan(column: pl.Series) -> Cells:
     joined = text.str.join("").item() or ""
     data = np.frombuffer(joined.encode() or b"\0", np.uint8)
     u8 = lambda: np.zeros(n, np.uint8)  # noqa: E731
-    cells = Cells(text, np.empty(n, np.uint64), np.empty(n, np.uint64), u8(), u8(), np.empty(n), np.zeros(n, np.uint32), u8(), u8())
+    cells = Cells(text, np.empty(n, np.uint64), np.empty(n, np.uint64), u8(), u8(), np.empty(n), np.zeros(n, np.uint32), np.zeros(n, np.uint16), u8())
     _scan_cells(data, sizes, _TOKENS, cells.hash1, cells.hash2, cells.shapes, cells.details, cells.numbers, cells.lengths, cells.flags, cells.tokens)  # fmt: skip
     return cells
 

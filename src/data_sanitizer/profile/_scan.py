@@ -38,8 +38,9 @@ SHAPES: Final = (
 (MISSING, INTEGER, LEADING_ZERO, LONG_DIGITS, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA, GROUPED_POINT,
  DATE_YMD, DATE_DMY, DATE_MDY, DATE_AMBIGUOUS, TIMESTAMP, TIME, EMAIL, URL, DIGITS_AND_SIGNS, CODE, WORD, TEXT) = range(len(SHAPES))  # fmt: skip
 
-FLAGS: Final = ("edge_blank", "inner_blanks", "non_ascii", "control", "upper", "lower", "plus_sign")
-EDGE_BLANK, INNER_BLANKS, NON_ASCII, CONTROL, UPPER, LOWER, PLUS_SIGN = (1 << i for i in range(7))
+# unusual: may hold invisible characters, unusual blanks or letters in parts; garbled: may be UTF-8 read as Windows-1252
+FLAGS: Final = ("edge_blank", "inner_blanks", "non_ascii", "control", "upper", "lower", "plus_sign", "unusual", "garbled")
+EDGE_BLANK, INNER_BLANKS, NON_ASCII, CONTROL, UPPER, LOWER, PLUS_SIGN, UNUSUAL, GARBLED = (1 << i for i in range(9))
 
 CURRENCIES: Final = ("", "$", "€", "£", "¥", "%")  # the unit of a number; mixing them in one column forbids conversion
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,7 +32,7 @@ from data_sanitizer.profile._scan import (
     TIMESTAMP,
 )
 from data_sanitizer.profile.dependencies import Dependency
-from data_sanitizer.profile.frequent import frame, squeeze
+from data_sanitizer.profile.frequent import frame, squeezed
 from data_sanitizer.profile.numbers import Numbers, NumberSummary
 
 NUMBER_SHAPES = (INTEGER, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA, GROUPED_POINT)
@@ -267,9 +266,9 @@ def _profile(name: str, dtype: pl.DataType, rows: int, s: ColumnStatistics, samp
 def _sampled(name: str, sample: pl.DataFrame) -> pl.DataFrame:
     if name not in sample.columns:
         return frame({})
-    counts = Counter(squeeze(v) for v in sample[name].cast(pl.String).drop_nulls())
-    counts.pop("", None)
-    return frame(dict(sorted(counts.items(), key=lambda p: (-p[1], p[0]))))
+    values = squeezed(sample[name].cast(pl.String).drop_nulls()).alias("value")
+    counted = values.filter(values != "").value_counts().cast({"count": pl.UInt32})
+    return counted.sort(["count", "value"], descending=[True, False])
 
 
 def patterns(sample: pl.DataFrame, most: int = 10) -> list[tuple[str, int]]:

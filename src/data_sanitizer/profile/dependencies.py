@@ -22,6 +22,7 @@ MOST_COLUMNS = 100  # of more, those with the highest entropy are looked at: 9,9
 MOST_DISTINCT = 0.6  # of the filled cells; a column with more different values has no groups to learn from
 LEAST_STRENGTH = 0.05
 _Z = 1.2816  # normal quantile of 0.9: a Wilson bound that nine of ten true shares lie above
+_COUNT = "\0count"  # no column of a table has such a name
 
 Codes = NDArray[np.int64]  # shape (rows,): which value stands in the row, in order of the values; -1 for none
 
@@ -75,18 +76,15 @@ def vote_table(sample: pl.DataFrame, parents: str | Sequence[str], child: str) -
     the rows of the group, `agree` and `agree_next` those with the two values; `share` the lower Wilson bound of agree / support.
     """
     keys = [parents] if isinstance(parents, str) else list(parents)
-    counts = sample.select(*keys, child).drop_nulls().group_by(*keys, child).len().sort(*keys, pl.col("len"), child, descending=_flags(keys))
-    value, size = pl.col(child), pl.col("len")
-    agree_next = size.slice(1, 1).first().fill_null(0).alias("agree_next")
+    ascending = [False] * len(keys)
+    counts = sample.select(*keys, child).drop_nulls().group_by(*keys, child).agg(pl.len().alias(_COUNT))
+    counts = counts.sort(*keys, _COUNT, child, descending=[*ascending, True, False])
+    value, size = pl.col(child), pl.col(_COUNT)
+    agree_next = size.slice(1, 1).first().fill_null(0)
     table = counts.group_by(*keys, maintain_order=True).agg(
         best=value.first(), runner_up=value.slice(1, 1).first(), support=size.sum(), agree=size.first(), agree_next=agree_next
     )
-    ordered = table.sort(pl.col("support"), *keys, descending=[True, *[False] * len(keys)])
-    return ordered.with_columns(share=wilson(pl.col("agree"), pl.col("support")))
-
-
-def _flags(keys: Sequence[str]) -> list[bool]:
-    return [*[False] * len(keys), True, False]
+    return table.with_columns(share=wilson(pl.col("agree"), pl.col("support"))).sort("support", *keys, descending=[True, *ascending])
 
 
 def wilson(hits: Any, of: Any) -> Any:

@@ -66,8 +66,8 @@ class Frequent:
             return
         hashes, counts, rows = block
         new = [i for i, h in enumerate(hashes.tolist()) if h not in self.counts]
-        for h, text in zip(hashes[new].tolist(), cells.text.gather(rows[new]).to_list(), strict=True):
-            self._remember(h, squeeze(text))
+        for h, text in zip(hashes[new].tolist(), squeezed(cells.text.gather(rows[new])).to_list(), strict=True):
+            self._remember(h, text)
         for h, n in zip(hashes.tolist(), counts.tolist(), strict=True):
             self.counts[h] = self.counts.get(h, 0) + n
         self._check()
@@ -102,9 +102,10 @@ class Frequent:
         return dict(sorted(pairs, key=lambda p: (-p[1], p[0])))
 
 
-def squeeze(text: str) -> str:
-    """The text that the scan hashed: ASCII blanks trimmed, runs of them collapsed."""
-    return " ".join(part for part in text.strip(" \t\n\r\v\f").replace("\t", " ").split(" ") if part)
+def squeezed(texts: pl.Series) -> pl.Series:
+    """The texts that the scan hashed: ASCII blanks trimmed, runs of them collapsed."""
+    trimmed = texts.str.strip_chars(" \t\n\r\v\f").str.replace_all("\t", " ", literal=True)
+    return trimmed.str.replace_all("  +", " ")
 
 
 def frame(values: dict[str, int]) -> pl.DataFrame:

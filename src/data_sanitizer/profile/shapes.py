@@ -34,8 +34,8 @@ class Shapes:
             tokens[0] = 0
             self.tokens += tokens
         self.details += np.bincount(joint, minlength=self.details.size).reshape(self.details.shape)
-        flags = np.bincount(cells.flags, minlength=256)
-        self.flags += [int(flags[(np.arange(256) >> bit) & 1 == 1].sum()) for bit in range(len(FLAGS))]
+        flags = np.bincount(cells.flags, minlength=1 << len(FLAGS))
+        self.flags += [int(flags[(np.arange(len(flags)) >> bit) & 1 == 1].sum()) for bit in range(len(FLAGS))]
 
     def merge(self, other: Self) -> None:
         """Add the counts of another part of the column."""

@@ -1,7 +1,7 @@
 """What related columns say stands in a cell: each speaks through the rows of a sample that share its value.
 
-The parents travel as plain mappings: `column`, `weight`, and for each of its values (`keys`) the fill it proposes (`best`, a place in a list
-of fills, -1 for none) with its share, the next one (`next`, `next_share`), and the rows behind it (`support`).
+The parents travel as plain mappings: `column`, `weight`, and for each of its values (`keys`) the fill it proposes (`best`, a place in a
+list of fills) with its `share`, the next one (`next`, -1 for none, `next_share`), and the rows behind it (`support`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Parent = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Votes:
-    """For n cells and p parents: `value` (n,) the fill chosen, -1 for none; `share` (n,) its confidence; `support` (p, n) the rows with which
-    each parent speaks for it, 0 where it does not."""
+    """For n cells and p parents: `value` (n,) the fill chosen, -1 for none; `share` (n,) its confidence; `support` (p, n) the rows with
+    which each parent speaks for it, 0 where it does not."""
 
     value: NDArray[np.int64]
     share: NDArray[np.float64]
@@ -81,8 +81,10 @@ def named(columns: Sequence[str], support: NDArray[np.int64]) -> pl.Series:
     patterns = np.unique(pattern)
     texts = [_listed([c for j, c in enumerate(columns) if int(p) >> j & 1]) for p in patterns]
     who = pl.Series(texts, dtype=pl.String).gather(np.searchsorted(patterns, pattern))
-    rows = pl.Series(support.max(axis=0, initial=0)).cast(pl.String)
-    return pl.select(pl.lit(who) + ", " + pl.lit(rows) + " rows")[:, 0] if len(who) else pl.Series(dtype=pl.String)
+    rows = pl.Series(support.max(axis=0, initial=0))
+    return pl.DataFrame({"who": who, "rows": rows}).select(
+        pl.format("{}, {} {}", "who", "rows", pl.when(rows == 1).then(pl.lit("row")).otherwise(pl.lit("rows")))
+    )[:, 0]
 
 
 def _listed(columns: list[str]) -> str:

@@ -24,10 +24,12 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     """The commonest spelling of each of the two words is the one that is written back."""
     if profile.typed or profile.kind != "boolean" or profile.values is None:
         return None
-    forms = {word: next((v for v in profile.values if (v.casefold() in _TRUE) is word and v.casefold() not in profile.tokens), "") for word in (True, False)}
+    words = [v for v in profile.values if v.casefold() not in profile.tokens]
+    forms = {word: next((v for v in words if (v.casefold() in _TRUE) is word), "") for word in (True, False)}
     if options["words"] != "all" and {f.casefold() for f in forms.values()} != {"true", "false"}:
         return None
-    return Action("booleans", VERSION, column, {"true": forms[True], "false": forms[False]}, f"every cell is {forms[True]} or {forms[False]}", mode="convert")
+    parameters = {"true": forms[True], "false": forms[False]}
+    return Action("booleans", VERSION, column, parameters, f"every cell is {forms[True]} or {forms[False]}", mode="convert")
 
 
 def form(action: Action) -> tuple[str, str]:
@@ -44,7 +46,7 @@ def from_form(column: str, old: str, new: str) -> Action:
 def parse(action: Action) -> pl.Expr:
     """Text to boolean."""
     lower = pl.col(action.column).str.to_lowercase()
-    return pl.when(lower == action.parameters["true"].lower()).then(True).when(lower == action.parameters["false"].lower()).then(False)  # noqa: FBT003
+    return pl.when(lower == action.parameters["true"].lower()).then(True).when(lower == action.parameters["false"].lower()).then(False)
 
 
 def back(action: Action) -> pl.Expr:

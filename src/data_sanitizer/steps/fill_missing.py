@@ -2,8 +2,8 @@
 
 Every fill is a value that stands in the column already, written as it stands there, and has its own confidence. Categories and booleans
 take a vote of the up to four columns that tell most of them, each speaking through the rows with the same value; numbers and dates take the
-median of the rows with the same value in the column that explains them best. Where no such group has three rows, the commonest value or the
-median of the whole column is taken. Identifiers and texts are filled only where the vote is sure. Columns of personal data, and those in
+median of the three or more rows with the same value in the column that explains them best. Where no column has such rows, the commonest
+value or the median of the whole column is taken. Identifiers and texts are filled only where the vote is sure. Columns of personal data, and those in
 which nearly every value is different, have no honest fill: they stay as they are, with a remark why, unless the option `everything` is set.
 
 Confidence is the lower bound (Wilson, 90 %) of a share of rows: for a vote those of the group with the same value, weighted by the square
@@ -32,7 +32,7 @@ OPTIONS: Mapping[str, Any] = {"method": "auto", "min_confidence": 0.0, "everythi
 METHODS = ("auto", "conditional", "median", "mode")
 PARENTS = 4
 SURE = 0.8  # the least confidence with which an identifier or a text is filled
-LEAST_ROWS = 3  # in a group that may speak
+LEAST_ROWS = 3  # for the median of a group; in a vote the bound takes care of small groups
 ENTRIES = 20_000  # parent values in all tables of one column; the largest groups are kept
 _CLOSE = 0.1  # of all rows, by rank
 _ALL = "\0all"  # a parent with one value: the column as a whole
@@ -99,18 +99,17 @@ def _counts_rows(profile: ColumnProfile) -> bool:
 def ranks(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
     """For a column of numbers or dates the rank, from 0 to 1, of every sampled cell, null for missing cells and outliers; None for a column
     without an order."""
-    order = _order(profile, table)
+    order = in_order(profile, table)
     if order is None:
         return None
     far = outliers.plan(profile.name, profile, outliers.OPTIONS)
     if far is not None:
-        inside = (order >= far.parameters["low"]) & (order <= far.parameters["high"])
-        order = order.zip_with(inside.fill_null(value=False), pl.Series([None], dtype=pl.Float64))
+        order = order.set((order < far.parameters["low"]) | (order > far.parameters["high"]), None)
     return order.rank("average") / max(order.count(), 1)
 
 
-def _order(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
-    """The sampled cells as numbers that stand in the same order."""
+def in_order(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
+    """The sampled cells of a column of numbers or dates as floats that stand in the same order, null for none; None for other columns."""
     text = table.rows[profile.name]
     if profile.kind not in ("integer", "decimal", "date", "timestamp") or profile.named_as_code:
         return None
@@ -120,11 +119,18 @@ def _order(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
     if profile.kind == "timestamp":
         return text.rank("dense").cast(pl.Float64)  # they begin with the year
     if profile.kind == "date":
-        action = dates.plan(profile.name, profile, dates.OPTIONS)
-        return text.to_frame().select(dates.parse(action).cast(pl.Int32).cast(pl.Float64))[:, 0] if action and action.mode == "convert" else None
+        return _days(profile, text)
     if profile.number is None or len(profile.currencies.keys() - {""}) > 1:
         return None
     return numbers.read(text, {"thousands": profile.thousands or "", "decimal": numbers.decimal_sign(profile)})
+
+
+def _days(profile: ColumnProfile, text: pl.Series) -> pl.Series | None:
+    """Dates as days, None where their order of day and month is an open question."""
+    action = dates.plan(profile.name, profile, dates.OPTIONS)
+    if action is None or action.mode != "convert":
+        return None
+    return text.to_frame().select(dates.parse(action).cast(pl.Int32).cast(pl.Float64))[:, 0]
 
 
 def _tables(column: str, table: TableSample, order: pl.Series | None) -> list[tuple[str, float, pl.DataFrame]]:
@@ -135,12 +141,12 @@ def _tables(column: str, table: TableSample, order: pl.Series | None) -> list[tu
     else:
         found = explaining(table.rows, column, order, PARENTS)
         made = [(d.parent, 1.0, median_table(table.rows[d.parent], table.rows[column], order)) for d in found]
-    kept = [(parent, weight, t.filter(pl.col("support") >= LEAST_ROWS).head(ENTRIES // len(made))) for parent, weight, t in made]
+    kept = [(parent, weight, t.head(ENTRIES // len(made))) for parent, weight, t in made]
     return [(parent, weight, t) for parent, weight, t in kept if t.height]
 
 
 def median_table(parent: pl.Series, child: pl.Series, order: pl.Series) -> pl.DataFrame:
-    """What the rows with the same parent value have in the middle, in the form of `vote_table`, without runner-up.
+    """What the rows with the same parent value have in the middle, in the form of `vote_table`, without runner-up; groups of three rows and more.
 
     `best` is the text of the lower median by `order` (ranks from 0 to 1), ties by text; `agree` the rows within a tenth of all rows of it.
     """
@@ -148,10 +154,10 @@ def median_table(parent: pl.Series, child: pl.Series, order: pl.Series) -> pl.Da
     middle = (pl.len() - 1) // 2
     close = (pl.col("\0rank") - pl.col("\0rank").get(middle)).abs() <= _CLOSE
     grouped = rows.group_by(parent.name, maintain_order=True).agg(
-        best=pl.col("\0text").get(middle), runner_up=pl.lit(None, pl.String), support=pl.len(), agree=close.sum(), agree_next=pl.lit(0, pl.UInt32)
+        best=pl.col("\0text").get(middle), runner_up=pl.lit(None, pl.String), support=pl.len(), agree=close.sum()
     )
-    table = grouped.with_columns(share=wilson(pl.col("agree"), pl.col("support")))
-    return table.sort("support", parent.name, descending=[True, False])
+    table = grouped.with_columns(share=wilson(pl.col("agree"), pl.col("support")), agree_next=pl.lit(0, pl.UInt32))
+    return table.filter(pl.col("support") >= LEAST_ROWS).sort("support", parent.name, descending=[True, False])
 
 
 def _default(column: str, table: TableSample, order: pl.Series | None, least: float) -> dict[str, Any] | None:
@@ -165,7 +171,9 @@ def _default(column: str, table: TableSample, order: pl.Series | None, least: fl
     return {"best": found["best"][0], "share": found["share"][0], "evidence": f"{kind} of the column, {found['support'][0]} rows"}
 
 
-def _numbered(column: str, table: TableSample, tables: list[tuple[str, float, pl.DataFrame]], default: dict[str, Any] | None) -> dict[str, Any]:
+def _numbered(
+    column: str, table: TableSample, tables: list[tuple[str, float, pl.DataFrame]], default: dict[str, Any] | None
+) -> dict[str, Any]:
     """The parameters of the action: the fills in the type of the column, and the tables with places among them."""
     stated = [pl.Series([default["best"]] if default else [], dtype=pl.String)]
     fills = pl.concat([*stated, *(t[name] for *_, t in tables for name in ("best", "runner_up"))]).drop_nulls().unique().sort()
@@ -180,7 +188,8 @@ def _numbered(column: str, table: TableSample, tables: list[tuple[str, float, pl
     ]  # fmt: skip
     first = pl.DataFrame({"text": table.rows[column]}).with_row_index("at").unique("text", keep="first", maintain_order=True)
     at = pl.DataFrame({"text": fills}).join(first, on="text", how="left", maintain_order="left")["at"]
-    return {"values": table.typed[column].gather(at), "parents": parents, "default": {**default, "best": places[default["best"]]} if default else None}
+    placed = {**default, "best": places[default["best"]]} if default else None
+    return {"values": table.typed[column].gather(at), "parents": parents, "default": placed}
 
 
 def clean(action: Action) -> pl.Expr:
@@ -215,8 +224,8 @@ def _filled(column: str, parameters: Mapping[str, Any], cells: pl.Series) -> pl.
         return own
     place = np.full(len(own), -1)
     place[missing.to_numpy()] = _voted(parameters, cells.filter(missing)).value
-    fills = parameters["values"].gather(np.maximum(place, 0)).cast(own.dtype)
-    return fills.zip_with(pl.Series(place >= 0), own).alias(own.name)
+    fills: pl.Series = parameters["values"].gather(np.maximum(place, 0)).cast(own.dtype)
+    return fills.zip_with(pl.Series(place >= 0), own).alias(column)
 
 
 def _voted(parameters: Mapping[str, Any], cells: pl.Series) -> Votes:

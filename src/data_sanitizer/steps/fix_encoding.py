@@ -23,8 +23,8 @@ _SUSPECT = r"[\u00C2-\u00F4][\u0080-\u00BF\u0152-\u0192\u02C6-\u02DC\u2013-\u203
 
 
 def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Action | None:
-    """Only columns with characters beyond ASCII can hold mojibake."""
-    if profile.typed or not profile.flags["non_ascii"]:
+    """Only columns in which the profile saw the bytes of mojibake."""
+    if profile.typed or not profile.flags["garbled"]:
         return None
     return Action("fix_encoding", VERSION, column, evidence="valid UTF-8 when written back as Windows-1252", confidence=0.99)
 

@@ -22,19 +22,24 @@ OPTIONS: Mapping[str, Any] = {}
 
 _INVISIBLE = dict.fromkeys([*range(9), 11, 12, *range(14, 32), *range(127, 133), *range(134, 160), 0xAD, 0x200B, 0x2060, 0xFEFF])
 _BLANKS = dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " ")
+# What NFC or the table may change: controls, blanks, invisible characters, marks, letters with a canonical twin, jamo.
+_UNUSUAL = (
+    r"[\x00-\x08\x0B-\x1F\x7F-\u00A0\u00AD\u0340-\u0374\u037E\u0387\u1680\u2000-\u200B\u202F\u205F\u2060\u2126\u212A\u212B"
+    r"\u2329\u232A\u3000\uFEFF\u1100-\u11FF\uF900-\uFAFF\uFB1D-\uFB4F\x{1D15E}-\x{1D1C0}\x{2F800}-\x{2FA1D}\p{M}\u0958-\u095F\u09DC-\u09DF]"
+)
 _TABLE: dict[int, str | None] = {**_INVISIBLE, **_BLANKS}
 
 
 def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Action | None:
-    """Only columns with characters beyond ASCII or control characters are touched."""
-    if profile.typed or not (profile.flags["non_ascii"] or profile.flags["control"]):
+    """Only columns in which the profile saw characters that may need it."""
+    if profile.typed or not (profile.flags["unusual"] or profile.flags["control"] or profile.flags["garbled"]):
         return None
     return Action("normalize_unicode", VERSION, column, evidence="same text in NFC without invisible characters")
 
 
 def clean(action: Action) -> pl.Expr:
     """The column in NFC."""
-    return on_distinct(action.column, r"[^\x20-\x7E]", _normalized)
+    return on_distinct(action.column, _UNUSUAL, _normalized)
 
 
 def _normalized(text: str) -> str:

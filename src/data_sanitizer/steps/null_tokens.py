@@ -59,5 +59,12 @@ def _short_codes(profile: ColumnProfile) -> bool:
 
 def clean(action: Action) -> pl.Expr:
     """The column with null for the tokens."""
-    column = pl.col(action.column)
-    return pl.when(column.str.to_lowercase().is_in(action.parameters["tokens"])).then(None).otherwise(column)
+    tokens = action.parameters["tokens"]
+    longest = max(len(token.encode()) for token in tokens)
+
+    def without(cells: pl.Series) -> pl.Series:
+        short = (cells.str.len_bytes() <= longest).fill_null(value=False).arg_true()
+        empty = short.filter(cells.gather(short).str.to_lowercase().is_in(tokens))
+        return cells.clone().scatter(empty, None) if len(empty) else cells
+
+    return pl.col(action.column).map_batches(without, return_dtype=pl.String)

@@ -101,7 +101,8 @@ def from_form(column: str, old: str, new: str) -> Action:
     places, thousands = found["places"] or "", found["thousands"] or ""
     currency = f"{found['before']}#{found['after']}" if found["before"] or found["after"] else ""
     decimal = found["decimal"] or ("," if thousands == "." else ".")
-    parameters = {"thousands": thousands, "decimal": decimal, "decimals": "shortest" if places == "#" else len(places), "currency": currency}
+    decimals = "shortest" if places == "#" else len(places)
+    parameters = {"thousands": thousands, "decimal": decimal, "decimals": decimals, "currency": currency}
     return Action("numbers", VERSION, column, parameters, mode="convert")
 
 

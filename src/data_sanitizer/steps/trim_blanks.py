@@ -22,7 +22,7 @@ _EDGE = " \t\n\r\v\f"
 def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Action | None:
     """Columns in which the profile saw such blanks, or in which removing other characters may leave some."""
     flags = profile.flags
-    inner = bool(flags["inner_blanks"] or flags["non_ascii"] or flags["control"])
+    inner = bool(flags["inner_blanks"] or flags["unusual"] or flags["control"] or flags["garbled"])
     if profile.typed or not (flags["edge_blank"] or inner):
         return None
     return Action("trim_blanks", VERSION, column, {"inner": inner}, "blanks carry no meaning")
