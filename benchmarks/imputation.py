@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -78,50 +77,58 @@ def judged(name: str, table: pl.DataFrame, masked: pl.DataFrame, forced: pl.Data
     truth, hole = table[name], masked[name]
     kept = truth.filter(~hole).drop_nulls()
     own = forced.filter(pl.col("column") == name)
-    ordered = own["evidence"].str.contains("^median").any()
+    ordered = bool(own["evidence"].str.contains("^median").any())
     if not hole.any() or len(kept) < 50 or (not ordered and not 2 <= kept.n_unique() <= 0.5 * len(kept)):
         return None
     cells = pl.DataFrame({"truth": truth}).with_row_index("row").filter(hole).with_columns(pl.col("row").cast(pl.UInt64))
-    cells = cells.join(own.select("row", all="new", confidence="confidence"), on="row", how="left", maintain_order="left")
+    cells = cells.join(own.select("row", "confidence", all="new"), on="row", how="left", maintain_order="left")
     default = usual.filter(pl.col("column") == name).select("row", default="new")
     cells = cells.join(default, on="row", how="left", maintain_order="left")
-    alone = kept.value_counts().sort(["count", kept.name], descending=[True, False])[kept.name][0]
-    return cells.with_columns(ordered=pl.lit(ordered), **(_ranks(kept, cells) if ordered else {c: pl.lit(None, pl.Float64) for c in ("far", "alone")}),
-                              mode=pl.lit(alone))  # fmt: skip
+    alone = kept.value_counts().sort(["count", name], descending=[True, False])[name][0]
+    far, median = distances(kept, cells) if ordered else (None, None)
+    return cells.with_columns(ordered=pl.lit(ordered), mode=pl.lit(alone), far=pl.lit(far, pl.Float64), median=pl.lit(median, pl.Float64))
 
 
-def _ranks(kept: pl.Series, cells: pl.DataFrame) -> dict[str, Any]:
+def distances(kept: pl.Series, cells: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
     """How far, by rank among the kept numbers, the fill is from the truth, and how far the median is."""
-    number = lambda s: s.str.replace_all(r"[$€£¥%, ]", "").cast(pl.Float64, strict=False)  # noqa: E731
     known = np.sort(number(kept).drop_nulls().to_numpy())
-    place = lambda s: (np.searchsorted(known, number(s).to_numpy(), "left") + np.searchsorted(known, number(s).to_numpy(), "right")) / 2 / max(len(known), 1)  # noqa: E731, E501
-    truth = place(cells["truth"])
-    return {"far": pl.Series(np.abs(place(cells["all"]) - truth)), "alone": pl.Series(np.abs(0.5 - truth))}
+    truth, fill = (place(known, number(cells[c])) for c in ("truth", "all"))
+    return pl.Series(np.abs(fill - truth)), pl.Series(np.abs(0.5 - truth))
+
+
+def number(texts: pl.Series) -> pl.Series:
+    """Numbers as written with a decimal point; null for others."""
+    return texts.str.replace_all(r"[$€£¥%, ]", "").cast(pl.Float64, strict=False)
+
+
+def place(known: np.ndarray, numbers: pl.Series) -> np.ndarray:
+    """The rank from 0 to 1 of each number among the sorted known ones."""
+    low, high = (np.searchsorted(known, numbers.to_numpy(), side) for side in ("left", "right"))
+    return np.where(np.isnan(numbers.to_numpy()), np.nan, (low + high) / 2 / max(len(known), 1))
 
 
 def exact(cells: pl.DataFrame) -> str:
     """Shares of exact matches."""
-    right, sure = pl.col("all").eq_missing(pl.col("truth")), pl.col("confidence").fill_null(0) >= 0.8
-    filled = pl.col("default").is_not_null()
-    shown = cells.select(
-        n=pl.len(), mode=(pl.col("mode") == pl.col("truth")).mean(), all=right.mean(), covered=sure.mean(), at=right.filter(sure).mean(),
-        default=filled.mean(), right=(pl.col("default") == pl.col("truth")).filter(filled).mean(), told=pl.col("confidence").mean(),
-    ).row(0, named=True)  # fmt: skip
-    return ("cells {n:6d} mode {mode:.3f} all {all:.3f} (told {told:.3f}) | sure {covered:.0%} right {at:.3f} | default {default:.0%} right {right:.3f}"
-            .format(**{k: v if v is not None else float("nan") for k, v in shown.items()}))  # fmt: skip
+    right, good = (pl.col(c).eq_missing(pl.col("truth")) for c in ("all", "default"))
+    sure, filled = pl.col("confidence").fill_null(0) >= 0.8, pl.col("default").is_not_null()
+    mode, all_, told = cells.select((pl.col("mode") == pl.col("truth")).mean(), right.mean().alias("all"), pl.mean("confidence")).row(0)
+    covered, at = cells.select(sure.mean(), right.filter(sure).mean().alias("at").fill_null(float("nan"))).row(0)
+    usual, fits = cells.select(filled.mean(), good.filter(filled).mean().alias("at").fill_null(float("nan"))).row(0)
+    shown = f"cells {cells.height:6d} mode {mode:.3f} all {all_:.3f} (told {told:.3f}) | sure {covered:.0%} right {at:.3f}"
+    return f"{shown} | default {usual:.0%} right {fits:.3f}"
 
 
 def distance(cells: pl.DataFrame) -> str:
     """Mean distances by rank."""
-    sure = pl.col("confidence").fill_null(0) >= 0.8
     known = cells.filter(pl.col("far").is_not_nan() & pl.col("far").is_not_null())
     if known.is_empty():
-        return f"cells {cells.height:6d} (dates or numbers in another way of writing)"
-    close = (pl.col("far") <= 0.1).filter(sure).mean()
-    shown = known.select(n=pl.len(), median=pl.col("alone").mean(), all=pl.col("far").mean(), covered=sure.mean(), close=close).row(0, named=True)
-    return "cells {n:6d} median off by {median:.3f} all off by {all:.3f} | sure {covered:.0%} within a tenth {close:.3f}".format(
-        **{k: v if v is not None else float("nan") for k, v in shown.items()}
-    )
+        return f"cells {cells.height:6d} (dates, or numbers in another way of writing)"
+    sure = pl.col("confidence").fill_null(0) >= 0.8
+    median, far, covered, close = known.select(
+        pl.mean("median"), pl.mean("far"), sure.mean(), (pl.col("far") <= 0.1).filter(sure).mean().alias("close").fill_null(float("nan"))
+    ).row(0)
+    shown = f"cells {known.height:6d} median off by {median:.3f} all off by {far:.3f}"
+    return f"{shown} | sure {covered:.0%} within a tenth {close:.3f}"
 
 
 if __name__ == "__main__":

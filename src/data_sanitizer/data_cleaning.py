@@ -53,7 +53,7 @@ def convert(text: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     if not actions:
         return text
     typed = text.with_columns(**{c: extensions.load("steps", a.step).parse(a) for c, a in actions.items()})
-    lost = {c: typed[c].null_count() - text[c].null_count() for c in actions}
+    lost = {c: (typed[c].is_null() & (text[c].str.strip_chars() != "")).sum() for c in actions}  # a blank cell is no value of any type
     if any(lost.values()):
         raise DataSanitizerError(why=f"conversion lost {sum(lost.values())} cells of column {next(c for c in lost if lost[c])!r}")
     return typed

@@ -99,9 +99,10 @@ class Run:
         """Rows counted through all sources; raises RunUnreadable where there is no such source or row."""
         source = self.numbers(names)
         ends = np.array([s.rows for s in self.sources], np.uint64)[source]
-        if rows.null_count() or (rows.to_numpy() >= ends).any():
+        if rows.null_count() or bool((rows.to_numpy() >= ends).any()):
             raise RunUnreadable(path=self.folder, why="a table tells of a row that its source does not have")
-        return np.array([s.first for s in self.sources], np.int64)[source] + rows.to_numpy().astype(np.int64)
+        first: Ordinals = np.array([s.first for s in self.sources], np.int64)[source]
+        return first + rows.to_numpy().astype(np.int64)
 
 
 def open_run(folder: Path) -> Run:

@@ -111,8 +111,11 @@ def _dealt(keys: KeyFile, parts: int) -> Iterator[tuple[Keys, NDArray[np.int64]]
 
 def _find_in(keys: Keys, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of one partition that equal an earlier one; `rows` ascends, and the sort is stable, so the first of a run is the first row."""
-    order = np.lexsort((keys[:, 1], keys[:, 0]))
+    order = np.argsort(keys[:, 0], kind="stable")
     ordered = keys[order]
+    if ((ordered[1:, 0] == ordered[:-1, 0]) & (ordered[1:, 1] != ordered[:-1, 1])).any():  # one in 2^64 pairs
+        order = np.lexsort((keys[:, 1], keys[:, 0]))
+        ordered = keys[order]
     same = (ordered[1:] == ordered[:-1]).all(axis=1) & ordered[1:].any(axis=1)
     starts = np.concatenate([[True], ~same]) if len(order) else np.empty(0, bool)
     first = np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0)) if len(order) else order

@@ -154,7 +154,7 @@ def _clever(lines: Sequence[str], complete: bool) -> _Trial | None:
     except clevercsv.Error:
         return None
     trial = _trial(lines, complete, dialect.delimiter, "", None) if dialect is not None and dialect.delimiter else None
-    return trial if trial is not None and trial.width > 1 and trial.share >= 0.5 else None
+    return trial if trial is not None and trial.width > 1 and trial.score >= 0.1 else None
 
 
 def _preamble(trial: _Trial) -> int:

@@ -168,6 +168,7 @@ class _Cutter:
         self._cols = len(reading.schema)
         self._sep = ord(reading._dialect.delimiter)
         self._buffer = bytearray(reading._block + 1)
+        self._line_ends = b"\r\n" if reading._dialect.cr else b"\n"
         self._have, self._final = 0, False
 
     def pieces(self) -> Iterator[tuple[bytes, bool]]:
@@ -188,7 +189,7 @@ class _Cutter:
                 size = self._stream.readinto(view[self._have : room]) or 0
                 self._have += size
                 self._final = size == 0
-            if self._final and self._have and view[self._have - 1] not in b"\r\n":
+            if self._final and self._have and view[self._have - 1] not in self._line_ends:
                 view[self._have] = 10
                 self._have += 1
         return self._have > 0

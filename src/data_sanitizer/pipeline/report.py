@@ -14,7 +14,7 @@ from typing import Any
 from data_sanitizer import errors
 from data_sanitizer.pipeline import report_counts, report_findings, report_page
 from data_sanitizer.pipeline.report_counts import Group
-from data_sanitizer.pipeline.report_examples import cut, example
+from data_sanitizer.pipeline.report_examples import cut, example, mask
 from data_sanitizer.pipeline.report_rules import rule
 from data_sanitizer.pipeline.report_score import ColumnCounts, count_columns, score
 
@@ -195,6 +195,7 @@ def _statistics(entry: Mapping[str, Any], hidden: bool) -> dict[str, Any]:
         "date": _fields(entry.get("date"), _DATE),
         "frequent": [[cut(str(value)), count] for value, count in (entry.get("frequent") or [])[:FREQUENT]],
     }
+    patterns = [(str(form), count) for form, count in entry.get("patterns") or []]
     return {
         "distinct": entry.get("distinct"),
         "unique": entry.get("unique"),
@@ -202,9 +203,14 @@ def _statistics(entry: Mapping[str, Any], hidden: bool) -> dict[str, Any]:
         "null_tokens": entry.get("null_tokens") or {},
         "shapes": entry.get("shapes") or {},
         "lengths": entry.get("lengths"),
-        "patterns": [[cut(str(form)), count] for form, count in (entry.get("patterns") or [])[:FREQUENT]],
+        "patterns": [[cut(mask(form) if hidden and not _is_form(form) else form), count] for form, count in patterns[:FREQUENT]],
         **({"number": None, "date": None, "frequent": []} if hidden else quoting),
     }
+
+
+def _is_form(pattern: str) -> bool:
+    """Whether a pattern says only which kinds of characters stand where, so that it quotes nobody."""
+    return all(sign in "Aa9" or not sign.isalnum() for sign in pattern)
 
 
 def _fields(entry: Mapping[str, Any] | None, names: Sequence[str]) -> dict[str, Any] | None:

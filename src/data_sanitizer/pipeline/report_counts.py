@@ -70,14 +70,18 @@ def count_ledger(folder: Path) -> list[Group]:
     fill = pl.col("rule").str.contains("fill_missing", literal=True)
     emptying = pl.any_horizontal(pl.col("rule").str.contains(rule, literal=True) for rule in _EMPTYING)
     old, new = pl.col("old").is_null(), pl.col("new").is_null()
-    groups = _scan(folder / "ledger.parquet", _LEDGER).group_by(_KEY).agg(
-        entries=pl.len(),
-        wide=pl.col("row").null_count(),
-        filled=(~new & (old | fill)).sum(),
-        emptied=(new & ~old & ~emptying).sum(),
-        sensitive=pl.col("sensitive").any(),
-        confidence_sum=(pl.col("confidence") * CONFIDENCE_UNIT).round().cast(pl.Int64).sum(),
-        confidence_min=pl.col("confidence").min(),
+    groups = (
+        _scan(folder / "ledger.parquet", _LEDGER)
+        .group_by(_KEY)
+        .agg(
+            entries=pl.len(),
+            wide=pl.col("row").null_count(),
+            filled=(~new & (old | fill)).sum(),
+            emptied=(new & ~old & ~emptying).sum(),
+            sensitive=pl.col("sensitive").any(),
+            confidence_sum=(pl.col("confidence") * CONFIDENCE_UNIT).round().cast(pl.Int64).sum(),
+            confidence_min=pl.col("confidence").min(),
+        )
     )
     rows = groups.collect(engine="streaming").sort(_KEY, nulls_last=True).iter_rows(named=True)
     return [_group(row) for row in rows]
@@ -86,9 +90,7 @@ def count_ledger(folder: Path) -> list[Group]:
 def pick_examples(folder: Path, groups: list[Group]) -> list[dict[str, Any]]:
     """The first entries of every group of changes and flags, in ledger order; reads no further than needed."""
     ledger = _scan(folder / "ledger.parquet", _LEDGER)
-    wanted = ledger.select(
-        *_KEY, "source", "row", pl.col("old", "new", "evidence").str.slice(0, TEXT), "confidence", "sensitive"
-    )
+    wanted = ledger.select(*_KEY, "source", "row", pl.col("old", "new", "evidence").str.slice(0, TEXT), "confidence", "sensitive")
     shown = [group for group in groups if group.action in ("set", "convert", "flag")]
     needed = sum(min(EXAMPLES, group.entries) for group in shown)
     held = pl.DataFrame(schema=wanted.collect_schema())

@@ -9,6 +9,7 @@ from typing import Any
 
 WIDTH = 80  # characters shown of a cell
 LEAD = 24  # characters shown before the first difference of a long cell
+ALIKE = 0.5  # texts that share less than half are marked whole: scattered common letters mean nothing
 HIDDEN = "•••"
 
 _WORD = re.compile(r"[^\s!-/:-@\[-`{-~]+|.", re.DOTALL)  # a run of anything but blanks and ASCII punctuation
@@ -18,7 +19,12 @@ Mark = list[int]
 
 
 def example(entry: dict[str, Any], sensitive: bool) -> dict[str, Any]:
-    """One ledger entry as the report shows it; marks are [start, end) positions in `before` and `after`."""
+    """One ledger entry as the report shows it; marks are [start, end) positions in `before` and `after`.
+
+    A word that means "missing" is nobody's data, and the evidence for a whole column speaks of no single cell: both are shown.
+    """
+    quoting = sensitive and entry["row"] is not None
+    sensitive = sensitive and entry["rule"] != "null_tokens"
     digest = "mask_personal_data" in entry["rule"]
     before, after = (HIDDEN if digest else entry["old"]), entry["new"]
     left: list[Mark] = []
@@ -37,7 +43,7 @@ def example(entry: dict[str, Any], sensitive: bool) -> dict[str, Any]:
         "before_marks": left,
         "after_marks": right,
         "confidence": None if entry["confidence"] is None else round(entry["confidence"], 4),
-        "evidence": None if sensitive or not entry["evidence"] else cut(entry["evidence"], 200),
+        "evidence": None if quoting or not entry["evidence"] else cut(entry["evidence"], 200),
         "masked": sensitive,
     }
 
@@ -61,8 +67,11 @@ def _both(old: str | None, new: str | None, sensitive: bool) -> tuple[str | None
         left, right = _shortened(old, sensitive), _shortened(new, sensitive)
         return left, right, _whole(left), _whole(right)
     old, new = _window(old, new)
-    units = (_WORD.findall(old), _WORD.findall(new)) if sensitive else (list(old), list(new))
-    spans = [code[1:] for code in SequenceMatcher(None, *units, autojunk=False).get_opcodes() if code[0] != "equal"]
+    units: tuple[list[str], list[str]] = (_WORD.findall(old), _WORD.findall(new)) if sensitive else (list(old), list(new))
+    matcher = SequenceMatcher(None, units[0], units[1], autojunk=False)
+    spans = [code[1:] for code in matcher.get_opcodes() if code[0] != "equal"]
+    if matcher.ratio() < ALIKE:
+        spans = [(0, len(units[0]), 0, len(units[1]))]
     left, left_marks = _join(units[0], [(span[0], span[1]) for span in spans], sensitive)
     right, right_marks = _join(units[1], [(span[2], span[3]) for span in spans], sensitive)
     return left, right, left_marks, right_marks

@@ -12,6 +12,7 @@ from data_sanitizer.pipeline.report_score import ColumnCounts
 ISSUES = 100  # listed in report.json
 NAMED = 12  # columns named in one line
 _PERSONAL = ("flag_personal_data", "mask_personal_data")
+_TOLD_ELSEWHERE = (("flag_personal_data", "flagged"), ("fill_missing", "flagged"))  # as personal data, as missing values
 _FIXED_KINDS = {"identifier", "id", "code", "key", "phone", "postcode", "postal_code", "zip"}
 _WORD_KINDS = {"text", "name", "free_text", "string"}
 
@@ -42,7 +43,9 @@ def _amount(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-def issues(counts: Mapping[str, ColumnCounts], groups: Sequence[Group], rows: Mapping[str, int], copies: Mapping[str, Any]) -> list[dict[str, Any]]:
+def issues(
+    counts: Mapping[str, ColumnCounts], groups: Sequence[Group], rows: Mapping[str, int], copies: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """What was wrong, by impact = rows affected × severity, with what was done about it."""
     found = [*_table_issues(rows, copies), *_rule_issues(counts, groups), *_missing_issues(counts)]
     return sorted(found, key=lambda i: (-i["impact"], i["title"], i["column"] or "", i["done"]))
@@ -75,11 +78,13 @@ def _rule_issues(counts: Mapping[str, ColumnCounts], groups: Sequence[Group]) ->
     for group in groups:
         if group.action not in ("set", "flag"):
             continue
-        values = counts[group.column].rows - counts[group.column].missing if group.column in counts else 0
+        column_counts = counts.get(group.column or "")
+        values = column_counts.rows - column_counts.missing if column_counts else 0
         for name in group.rules:
-            if rule(name).part == "uniqueness" or name == "flag_personal_data":
-                continue  # told by the duplicates, and in a place of its own
-            key = (group.column, name, "repaired" if group.action == "set" else "flagged")
+            done = "repaired" if group.action == "set" else "flagged"
+            if rule(name).part == "uniqueness" or (name, done) in _TOLD_ELSEWHERE:
+                continue
+            key = (group.column, name, done)
             affected[key] = affected.get(key, 0) + group.cells + (values if group.wide else 0)
     for (column, name, done), rows in affected.items():
         if rows:
@@ -138,11 +143,13 @@ def personal(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def untouched(columns: Sequence[Mapping[str, Any]], asked: Sequence[Mapping[str, Any]], rows: Mapping[str, int], fills: bool) -> list[dict[str, Any]]:
+def untouched(
+    columns: Sequence[Mapping[str, Any]], asked: Sequence[Mapping[str, Any]], rows: Mapping[str, int], fills: bool
+) -> list[dict[str, Any]]:
     """What stayed as it was although something could have been done to it, and why; then the columns without any change."""
     missing = [c for c in columns if c["missing_after"]]
     doubtful = [q for q in asked if q["column"] is not None and q["cells"]]
-    unsure = list(dict.fromkeys(q["column"] for q in asked if q["whole_column"]))
+    unsure = [c["name"] for c in columns if c["flagged_whole"]]
     review = sum(q["cells"] for q in asked if q["rule"] == "near_duplicate")
     found = [
         _left("Missing values", sum(c["missing_after"] for c in missing), "cells", _why_missing(fills), [c["name"] for c in missing]),
@@ -153,7 +160,13 @@ def untouched(columns: Sequence[Mapping[str, Any]], asked: Sequence[Mapping[str,
             "The evidence was not clear enough to change them, so they stay as they are and are asked about.",
             list(dict.fromkeys(q["column"] for q in doubtful)),
         ),
-        _left("Whole columns in doubt", len(unsure), "columns", "All their values can be read in more than one way, so none was changed.", unsure),
+        _left(
+            "Whole columns in doubt",
+            len(unsure),
+            "columns",
+            "All their values can be read in more than one way, so none was changed.",
+            unsure,
+        ),
         _left("Possible duplicates", review, "rows", "They are alike but may be two different things, so every row is kept.", []),
         _left(
             "Records that could not be read",

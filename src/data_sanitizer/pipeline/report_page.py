@@ -19,8 +19,11 @@ LIMIT = 1_900_000  # bytes of the page: 2 MB with some room
 SIZES = ((40, 1_000), (12, 1_000), (3, 400), (0, 100), (0, 0))  # columns shown in detail and in the list: the first that fits
 SUMMARY_ISSUES = 6
 
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
 _SIGNS = {"\t": "→", "\n": "↵", "\r": "↵", "\u00a0": "⍽", "\u202f": "⍽", "\u3000": "⍽"}
+_TYPES = {"Int": "a whole number", "UInt": "a whole number", "Float": "a decimal number", "Decimal": "a decimal number"}
+_TYPES |= {"Bool": "true or false", "Datetime": "a date and time", "Date": "a date", "Time": "a time of day", "String": "text"}
+_FORMLESS = ("Cc", "Cf", "Co", "Cn", "Zl", "Zp")  # Unicode categories of what cannot be seen
 _FLOW_HEIGHT = 120  # pixels that stand for all rows read
 _FLOW_SLOT = 50  # pixels that the label of one band needs
 
@@ -66,16 +69,20 @@ def _check(report: Mapping[str, Any]) -> list[str]:
 def _page(report: Mapping[str, Any], detailed: int, listed: int) -> str:
     by_impact = sorted(enumerate(report["columns"]), key=lambda pair: (-pair[1]["impact"], -pair[1]["changed"], pair[0]))
     cards = [(number, column, _chart(column)) for number, column in by_impact[:detailed]]
-    return _templates().get_template("report.html.j2").render(
-        r=report,
-        title=_title(report),
-        tiles=_tiles(report),
-        flow=_flow(report["rows"]),
-        parts=[(part, report["score"]["before"][part], report["score"]["after"][part]) for part in PARTS],
-        cards=cards,
-        opened=_opened(cards),
-        shown={number for number, _, _ in cards},
-        listed=list(enumerate(report["columns"]))[:listed],
+    return (
+        _templates()
+        .get_template("report.html.j2")
+        .render(
+            r=report,
+            title=_title(report),
+            tiles=_tiles(report),
+            flow=_flow(report["rows"]),
+            parts=[(part, report["score"]["before"][part], report["score"]["after"][part]) for part in PARTS],
+            cards=cards,
+            opened=_opened(cards),
+            shown={number for number, _, _ in cards},
+            listed=list(enumerate(report["columns"]))[:listed],
+        )
     )
 
 
@@ -97,7 +104,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     filters = {"n": _count, "figure": _figure, "share": _share, "score": _score, "pieces": _pieces, "visible": _visible}
-    environment.filters.update(filters, cut=cut, when=_when, size=_bytes, bar=_bar)
+    environment.filters.update(filters, cut=cut, when=_when, size=_bytes, type=_type, bar=_bar)
     return environment
 
 
@@ -108,12 +115,13 @@ def _title(report: Mapping[str, Any]) -> str:
 
 def _tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """The six figures: number, what it counts, a remark, and the place on the page that says more."""
-    totals = report["totals"]
+    totals, copies = report["totals"], report["duplicates"]
+    kinds = f"{copies['exact']['removed']:,} exact, {copies['near']['removed']:,} near"
     return [
         (f"{totals['rows_in']:,} → {totals['rows_out']:,}", "rows in and out", f"{totals['columns']:,} columns", "rows"),
         (f"{totals['cells_changed']:,}", "cells changed", f"of {totals['cells']:,} cells", "columns"),
         (f"{totals['missing_filled']:,}", "missing values filled", f"of {totals['missing_found']:,} found", "untouched"),
-        (f"{totals['duplicates_merged']:,}", "duplicates merged", f"in {report['duplicates']['groups']:,} groups", "duplicates"),
+        (f"{totals['duplicates_merged']:,}", "duplicates merged", kinds, "duplicates"),
         (f"{totals['outliers_flagged']:,}", "outliers flagged", "left as they are", "questions"),
         (f"{totals['personal_columns']:,}", "columns with personal data", "masked on this page", "personal"),
     ]
@@ -130,8 +138,10 @@ def _flow(rows: Mapping[str, int]) -> dict[str, Any]:
         thick = max(3.0, _FLOW_HEIGHT * rows[key] / rows["in"]) if rows[key] else 0.0
         slot = max(thick, _FLOW_SLOT)
         top = right + (slot - thick) / 2
-        path = f"M0 {left:.1f}C50 {left:.1f} 50 {top:.1f} 100 {top:.1f}v{thick:.1f}C50 {top + thick:.1f} 50 {left + thick:.1f} 0 {left + thick:.1f}z"
-        bands.append({"key": key, "label": label, "where": where, "rows": rows[key], "path": path, "top": round(right), "slot": round(slot)})
+        path = f"M0 {left:.1f}C50 {left:.1f} 50 {top:.1f} 100 {top:.1f}v{thick:.1f}"
+        path += f"C50 {top + thick:.1f} 50 {left + thick:.1f} 0 {left + thick:.1f}z"
+        words = {"key": key, "label": label, "where": where, "rows": rows[key]}
+        bands.append({**words, "path": path, "top": round(right), "slot": round(slot)})
         left, right = left + thick, right + slot + 6
     return {"bands": bands, "height": math.ceil(right), "source": f"{left:.1f}"}
 
@@ -146,12 +156,19 @@ def _chart(column: Mapping[str, Any]) -> dict[str, Any] | None:
         low, high = bins[0][0], bins[-1][1]
         span = (high - low) or 1
         bars = [_histogram_bar((b[0] - low) / span, (b[1] - low) / span, b[2] / top) for b in bins]
-        return {"kind": "histogram", "path": "".join(bars), "low": low, "high": high, "bins": len(bins)}
+        below = " and less" if _beyond(low, number["min"]) else ""
+        above = " and more" if _beyond(number["max"], high) else ""
+        ends = (_figure(low) + below, _figure(high) + above)
+        return {"kind": "histogram", "path": "".join(bars), "ends": ends, "bins": len(bins)}
     frequent = statistics["frequent"]
     if frequent and (frequent[0][1] > 1 or len(frequent) == 1):
         most = max(count for _, count in frequent)
         return {"kind": "values", "bars": [(value, count, round(100 * count / most, 1)) for value, count in frequent]}
     return None
+
+
+def _beyond(a: float | None, b: float | None) -> bool:
+    return a is not None and b is not None and a > b
 
 
 def _histogram_bar(left: float, right: float, share: float) -> str:
@@ -189,14 +206,16 @@ def _pieces(text: str, marks: Sequence[Sequence[int]]) -> list[tuple[str, bool]]
 
 def _visible(text: str) -> str:
     """The text with a sign for every character that has no form of its own or changes the direction of reading."""
-    return "".join(_SIGNS.get(sign) or (f"⟨{ord(sign):04X}⟩" if unicodedata.category(sign) in _HIDDEN else sign) for sign in text)
-
-
-_HIDDEN = ("Cc", "Cf", "Co", "Cn", "Zl", "Zp")
+    return "".join(_SIGNS.get(sign) or (f"⟨{ord(sign):04X}⟩" if unicodedata.category(sign) in _FORMLESS else sign) for sign in text)
 
 
 def _printable(text: object) -> str:
     return _visible(str(text))
+
+
+def _type(name: str | None) -> str | None:
+    """A type of the program in plain words."""
+    return next((words for start, words in _TYPES.items() if name and name.startswith(start)), name)
 
 
 def _count(value: float | None) -> str:
@@ -216,7 +235,7 @@ def _share(value: float | None) -> str:
     """A share in percent, rounded down, so that only all is 100 %; and only none is 0 %."""
     if value is None:
         return "–"
-    return "< 0.01 %" if 0 < value < 0.0001 else f"{math.floor(round(value * 10_000, 4)) / 100:g} %"
+    return "< 0.01\u00a0%" if 0 < value < 0.0001 else f"{math.floor(round(value * 10_000, 4)) / 100:g}\u00a0%"
 
 
 def _score(value: float | None) -> str:

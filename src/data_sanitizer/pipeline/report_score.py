@@ -73,7 +73,8 @@ def _add(counts: ColumnCounts, group: Group) -> None:
             counts.set_by_part[part] += group.entries
     elif group.action == "flag":
         counts.flagged += group.cells
-        counts.wide_flags += group.wide if parts(group.rules) else 0  # personal data is no doubt about the column
+        doubt = set(parts(group.rules)) & set(_CELL_PARTS)  # personal data and gaps that stay are no doubt about the values
+        counts.wide_flags += group.wide if doubt else 0
         for part in parts(group.rules):
             doubtful = counts.rows - counts.missing if group.wide else 0  # a doubt about a column is one about all its values
             counts.flags_by_part[part] += group.cells + doubtful
@@ -82,7 +83,7 @@ def _add(counts: ColumnCounts, group: Group) -> None:
 def score(counts: Mapping[str, ColumnCounts], groups: Sequence[Group], rows: Mapping[str, int], remaining: int) -> dict[str, Any]:
     """The score before and after with its parts and the counts behind them; `remaining` are duplicate rows still in the table."""
     read = rows["in"] - rows["quarantined"]
-    used = {
+    used: dict[str, Any] = {
         "rows_read": read,
         "columns": len(counts),
         "cells": read * len(counts),

@@ -291,8 +291,9 @@ def scan(column: pl.Series) -> Cells:
     text = column if column.dtype == pl.String else column.cast(pl.String)
     n = len(text)
     sizes = text.str.len_bytes().fill_null(0).to_numpy()
-    joined = text.str.join("").item() or ""
-    data = np.frombuffer(joined.encode() or b"\0", np.uint8)
+    filled = text.drop_nulls()
+    # The bytes of all cells in one array without a copy through a Python str, which takes ten times as long beyond ASCII.
+    data = filled.cast(pl.Binary).cast(pl.List(pl.UInt8)).explode(empty_as_null=False).to_numpy() if len(filled) else _NO_BYTES
     u8 = lambda: np.zeros(n, np.uint8)  # noqa: E731
     cells = Cells(text, np.empty(n, np.uint64), np.empty(n, np.uint64), u8(), u8(), np.empty(n), np.zeros(n, np.uint32), np.zeros(n, np.uint16), u8())
     _scan_cells(data, sizes, _TOKENS, cells.hash1, cells.hash2, cells.shapes, cells.details, cells.numbers, cells.lengths, cells.flags, cells.tokens)  # fmt: skip
@@ -300,3 +301,4 @@ def scan(column: pl.Series) -> Cells:
 
 
 _TOKENS = _token_hashes()
+_NO_BYTES = np.zeros(0, np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -231,6 +232,17 @@ def summarise(table: TableStatistics, schema: dict[str, pl.DataType]) -> dict[st
         profiles[name] = _profile(name, dtype, table.rows, statistics, rows)
     sample = _table_sample(rows, profiles)
     return {name: replace(p, table=sample) for name, p in profiles.items()}
+
+
+def after_cleaning(profiles: Mapping[str, ColumnProfile], cleaned: Mapping[str, pl.Expr]) -> dict[str, ColumnProfile]:
+    """The profiles with the sampled rows as steps leave them (column -> what it becomes): what the next step sees of the other columns."""
+    table = next((p.table for p in profiles.values()), None)
+    if table is None or not cleaned:
+        return dict(profiles)
+    left, table = {name: copy(p) for name, p in profiles.items()}, table.after(cleaned)  # a copy keeps what was worked out already
+    for profile in left.values():
+        object.__setattr__(profile, "table", table)
+    return left
 
 
 def _table_sample(rows: pl.DataFrame, profiles: Mapping[str, ColumnProfile]) -> TableSample:

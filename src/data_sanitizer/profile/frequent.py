@@ -17,11 +17,12 @@ from data_sanitizer.profile._cells import Cells
 
 MOST_VALUES = 20_000
 MOST_BYTES = 2_000_000
+_SLOTS = 1 << 15
 
 
 @kernel
 def _tally(hashes: Any, shapes: Any, slots: Any, counts: Any, rows: Any, most: int) -> int:
-    """Count hashes in an open-addressing table; rows[slot] is the first cell of a new value. Returns the number of values, -1 beyond `most`."""
+    """Count hashes in an open-addressing table; rows[slot] is the first cell of a value. Returns the number of values, -1 beyond `most`."""
     used, mask = 0, len(slots) - 1
     for k in range(len(hashes)):
         if shapes[k] == 0:
@@ -39,66 +40,57 @@ def _tally(hashes: Any, shapes: Any, slots: Any, counts: Any, rows: Any, most: i
     return used
 
 
-def _block_counts(cells: Cells) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]] | None:
-    size = 1 << 16
-    slots, counts, rows = np.zeros(size, np.uint64), np.zeros(size, np.int64), np.zeros(size, np.int64)
-    if _tally(cells.hash1, cells.shapes, slots, counts, rows, MOST_VALUES) < 0:
-        return None
-    taken = np.flatnonzero(counts)
-    return slots[taken], counts[taken], rows[taken]
-
-
 @dataclass(slots=True)
 class Frequent:
-    """`counts`: hash -> cells; `texts`: hash -> the value, blanks trimmed and collapsed; both None once there are too many values."""
+    """`hashes` ascending with `counts` and `texts` beside them, blanks trimmed and collapsed; all empty once there are too many values."""
 
-    counts: dict[int, int] | None = field(default_factory=dict)
-    texts: dict[int, str] = field(default_factory=dict)
-    bytes: int = 0
+    hashes: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    texts: pl.Series = field(default_factory=lambda: pl.Series(dtype=pl.String))
+    too_many: bool = False
 
     def update(self, cells: Cells) -> None:
         """Add the cells of one block."""
-        if self.counts is None:
+        if self.too_many:
             return
-        block = _block_counts(cells)
-        if block is None:
+        slots, counts, rows = np.zeros(_SLOTS, np.uint64), np.zeros(_SLOTS, np.int64), np.zeros(_SLOTS, np.int64)
+        if _tally(cells.hash1, cells.shapes, slots, counts, rows, MOST_VALUES) < 0:
             self._give_up()
             return
-        hashes, counts, rows = block
-        new = [i for i, h in enumerate(hashes.tolist()) if h not in self.counts]
-        for h, text in zip(hashes[new].tolist(), squeezed(cells.text.gather(rows[new])).to_list(), strict=True):
-            self._remember(h, text)
-        for h, n in zip(hashes.tolist(), counts.tolist(), strict=True):
-            self.counts[h] = self.counts.get(h, 0) + n
-        self._check()
+        taken = np.flatnonzero(counts)
+        taken = taken[np.argsort(slots[taken])]
+        known = np.isin(slots[taken], self.hashes, assume_unique=True)
+        new = taken[~known]
+        self._take(slots[taken], counts[taken], slots[new], squeezed(cells.text.gather(rows[new])))
 
     def merge(self, other: Self) -> None:
         """Take in another part of the column."""
-        if self.counts is None or other.counts is None:
+        if self.too_many or other.too_many:
             self._give_up()
             return
-        for h, n in other.counts.items():
-            if h not in self.counts:
-                self._remember(h, other.texts[h])
-            self.counts[h] = self.counts.get(h, 0) + n
-        self._check()
+        new = ~np.isin(other.hashes, self.hashes, assume_unique=True)
+        self._take(other.hashes, other.counts, other.hashes[new], other.texts.filter(pl.Series(new)))
 
-    def _remember(self, h: int, text: str) -> None:
-        self.texts[h] = text
-        self.bytes += len(text.encode())
-
-    def _check(self) -> None:
-        if self.counts is not None and (len(self.counts) > MOST_VALUES or self.bytes > MOST_BYTES):
+    def _take(self, hashes: NDArray[np.uint64], counts: NDArray[np.int64], new: NDArray[np.uint64], texts: pl.Series) -> None:
+        """Add counts of ascending hashes, of which `new` with `texts` are not known yet."""
+        if len(new):
+            joined = np.concatenate([self.hashes, new])
+            order = np.argsort(joined, kind="stable")
+            self.hashes = joined[order]
+            self.counts = np.concatenate([self.counts, np.zeros(len(new), np.int64)])[order]
+            self.texts = pl.concat([self.texts, texts]).gather(order)
+        self.counts[np.searchsorted(self.hashes, hashes)] += counts
+        if len(self.hashes) > MOST_VALUES or (len(new) and (self.texts.str.len_bytes().sum() or 0) > MOST_BYTES):
             self._give_up()
 
     def _give_up(self) -> None:
-        self.counts, self.texts, self.bytes = None, {}, 0
+        self.__init__(too_many=True)  # type: ignore[misc]
 
     def values(self) -> dict[str, int] | None:
         """Value -> count, most frequent first, ties by value; None where there are too many values."""
-        if self.counts is None:
+        if self.too_many:
             return None
-        pairs = ((self.texts[h], n) for h, n in self.counts.items())
+        pairs = zip(self.texts.to_list(), self.counts.tolist(), strict=True)
         return dict(sorted(pairs, key=lambda p: (-p[1], p[0])))
 
 

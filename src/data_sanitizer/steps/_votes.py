@@ -79,7 +79,7 @@ def named(columns: Sequence[str], support: NDArray[np.int64]) -> pl.Series:
     speaks = support > 0
     pattern = (speaks * (1 << np.arange(len(columns)))[:, None]).sum(axis=0)
     patterns = np.unique(pattern)
-    texts = [_listed([c for j, c in enumerate(columns) if int(p) >> j & 1]) for p in patterns]
+    texts = [listed([c for j, c in enumerate(columns) if int(p) >> j & 1]) for p in patterns]
     who = pl.Series(texts, dtype=pl.String).gather(np.searchsorted(patterns, pattern))
     rows = pl.Series(support.max(axis=0, initial=0))
     return pl.DataFrame({"who": who, "rows": rows}).select(
@@ -87,6 +87,7 @@ def named(columns: Sequence[str], support: NDArray[np.int64]) -> pl.Series:
     )[:, 0]
 
 
-def _listed(columns: list[str]) -> str:
+def listed(columns: list[str]) -> str:
+    """The first two columns, shortened where their names are long, and how many more there are."""
     short = [c if len(c) <= 20 else f"{c[:19]}…" for c in columns[:2]]
     return " and ".join(short) + (f" and {len(columns) - 2} more" if len(columns) > 2 else "")

@@ -38,21 +38,19 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     order = fill_missing.in_order(profile, table)
     if order is None:
         return None
-    stated = {k: options[k] for k in ("limit", "most")}
-    low, high = _fence(profile, number, stated)
+    low, high = _fence(profile, number, options)
     for _ in range(_ROUNDS):
         left = _clipped(_filled(profile, table, number), low, high)
-        closer = _fence(profile, left, stated)
+        closer = _fence(profile, left, options)
         if closer == (-inf, inf):
             break
         low, high = max(low, closer[0]), min(high, closer[1])
     caps = _caps(order, low, high, options)
     if (low, high) == (-inf, inf) or caps is None:
         return None
-    parameters = {
-        "low": low, "high": high, "caps": table.typed[column].gather(caps), "lower": options["lower"], "upper": options["upper"],
-        "thousands": profile.thousands or "", "decimal": numbers.decimal_sign(profile),
-    }  # fmt: skip
+    cells = fill_missing.plain(table.typed[column].gather(caps))
+    stated = {"low": low, "high": high, "caps": cells, "lower": options["lower"], "upper": options["upper"]}
+    parameters = {**stated, **fill_missing.writing(profile)}
     return Action("cap_outliers", VERSION, column, parameters, "outliers set to stated quantiles", 0.8)
 
 
@@ -78,7 +76,7 @@ def _filled(profile: ColumnProfile, table: TableSample, number: NumberSummary) -
         return number
     own = table.rows[profile.name]
     after = table.typed.select(fill_missing.clean(action))[:, 0].filter(own.is_null())
-    fills = _read(after, {"thousands": profile.thousands or "", "decimal": numbers.decimal_sign(profile)}).drop_nulls()
+    fills = _read(after, fill_missing.writing(profile)).drop_nulls()
     if fills.is_empty():
         return number
     middles = (number.values[1:] + number.values[:-1]) / 2
@@ -121,8 +119,10 @@ def clean(action: Action) -> pl.Expr:
 def _capped(parameters: Mapping[str, Any], cells: pl.Series) -> pl.Series:
     values = _read(cells, parameters)
     below, above = (values < parameters["low"]).fill_null(value=False), (values > parameters["high"]).fill_null(value=False)
-    caps = parameters["caps"]
-    return caps[1:].zip_with(above, caps[:1].zip_with(below, cells)).alias(cells.name) if (below | above).any() else cells
+    if not (below | above).any():
+        return cells
+    low, high = (fill_missing.as_typed([cap], cells.dtype) for cap in parameters["caps"])
+    return high.zip_with(above, low.zip_with(below, cells)).alias(cells.name)
 
 
 def evidence(action: Action) -> pl.Expr:
@@ -133,4 +133,5 @@ def evidence(action: Action) -> pl.Expr:
 
 
 def _below(parameters: Mapping[str, Any], cells: pl.Series) -> pl.Series:
-    return _read(cells, parameters) < parameters["low"]
+    low: float = parameters["low"]
+    return _read(cells, parameters) < low

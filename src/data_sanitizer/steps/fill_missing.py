@@ -1,10 +1,11 @@
 """Fill missing values: with what related columns say stands there, else with the column's median or commonest value.
 
 Every fill is a value that stands in the column already, written as it stands there, and has its own confidence. Categories and booleans
-take a vote of the up to four columns that tell most of them, each speaking through the rows with the same value; numbers and dates take the
+take a vote of the up to four columns that tell most of them, each speaking through the rows with the same value. Numbers and dates take the
 median of the three or more rows with the same value in the column that explains them best. Where no column has such rows, the commonest
-value or the median of the whole column is taken. Identifiers and texts are filled only where the vote is sure. Columns of personal data, and those in
-which nearly every value is different, have no honest fill: they stay as they are, with a remark why, unless the option `everything` is set.
+value or the median of the whole column is taken. Identifiers and texts are filled only where the vote is sure. Columns of personal data,
+columns in which nearly every value is different, and numbers that count the rows have no honest fill: they stay as they are, with a remark
+why, unless the option `everything` is set. `method` is auto, or mode, median or conditional alone.
 
 Confidence is the lower bound (Wilson, 90 %) of a share of rows: for a vote those of the group with the same value, weighted by the square
 of the strength of the parents; for a median those within a tenth of all rows, by rank, of it.
@@ -24,7 +25,7 @@ from data_sanitizer.model import Action
 from data_sanitizer.profile.column_profile import ColumnProfile, TableSample
 from data_sanitizer.profile.dependencies import MOST_DISTINCT, explaining, vote_table, wilson
 from data_sanitizer.steps import dates, null_tokens, numbers, outliers
-from data_sanitizer.steps._votes import Votes, named, vote
+from data_sanitizer.steps._votes import Votes, listed, named, vote
 
 VERSION = 1
 OPTIONS: Mapping[str, Any] = {"method": "auto", "min_confidence": 0.0, "everything": False}
@@ -56,7 +57,12 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     if not tables and default is None:
         return Action("fill_missing", VERSION, column, evidence="not filled: no column tells what stands here", mode="note")
     parameters = {"ordered": order is not None, "least": least, **_numbered(column, table, tables, default)}
-    return Action("fill_missing", VERSION, column, parameters, "what related columns or the whole column say", least)
+    said = _kind(order is not None) + listed([name for name, *_ in tables]) if tables else str(parameters["default"]["evidence"])
+    return Action("fill_missing", VERSION, column, parameters, said)
+
+
+def _kind(ordered: bool) -> str:
+    return "median by " if ordered else "conditional on "
 
 
 def _method(options: Mapping[str, Any]) -> str:
@@ -122,7 +128,12 @@ def in_order(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
         return _days(profile, text)
     if profile.number is None or len(profile.currencies.keys() - {""}) > 1:
         return None
-    return numbers.read(text, {"thousands": profile.thousands or "", "decimal": numbers.decimal_sign(profile)})
+    return numbers.read(text, writing(profile))
+
+
+def writing(profile: ColumnProfile) -> dict[str, str]:
+    """The signs by which `numbers.read` reads the column."""
+    return {"thousands": profile.thousands or "", "decimal": numbers.decimal_sign(profile)}
 
 
 def _days(profile: ColumnProfile, text: pl.Series) -> pl.Series | None:
@@ -146,7 +157,7 @@ def _tables(column: str, table: TableSample, order: pl.Series | None) -> list[tu
 
 
 def median_table(parent: pl.Series, child: pl.Series, order: pl.Series) -> pl.DataFrame:
-    """What the rows with the same parent value have in the middle, in the form of `vote_table`, without runner-up; groups of three rows and more.
+    """What the rows with the same parent value have in the middle, in the form of `vote_table`, without runner-up and small groups.
 
     `best` is the text of the lower median by `order` (ranks from 0 to 1), ties by text; `agree` the rows within a tenth of all rows of it.
     """
@@ -189,7 +200,20 @@ def _numbered(
     first = pl.DataFrame({"text": table.rows[column]}).with_row_index("at").unique("text", keep="first", maintain_order=True)
     at = pl.DataFrame({"text": fills}).join(first, on="text", how="left", maintain_order="left")["at"]
     placed = {**default, "best": places[default["best"]]} if default else None
-    return {"values": table.typed[column].gather(at), "parents": parents, "default": placed}
+    return {"values": plain(table.typed[column].gather(at)), "parents": parents, "default": placed}
+
+
+def plain(values: pl.Series) -> list[Any]:
+    """Cells as plain values from which `as_typed` makes the same cells."""
+    if values.dtype.is_temporal():
+        return values.to_physical().to_list()
+    return (values if values.dtype == pl.Boolean else values.cast(pl.String)).to_list()
+
+
+def as_typed(values: list[Any], dtype: pl.DataType) -> pl.Series:
+    """The cells of a column of this type that `plain` was given."""
+    made = pl.Int64 if dtype.is_temporal() else pl.Boolean if dtype == pl.Boolean else pl.String
+    return pl.Series(values, dtype=made).cast(dtype)
 
 
 def clean(action: Action) -> pl.Expr:
@@ -224,7 +248,7 @@ def _filled(column: str, parameters: Mapping[str, Any], cells: pl.Series) -> pl.
         return own
     place = np.full(len(own), -1)
     place[missing.to_numpy()] = _voted(parameters, cells.filter(missing)).value
-    fills: pl.Series = parameters["values"].gather(np.maximum(place, 0)).cast(own.dtype)
+    fills = as_typed(parameters["values"], own.dtype).gather(np.maximum(place, 0))
     return fills.zip_with(pl.Series(place >= 0), own).alias(column)
 
 
@@ -251,7 +275,6 @@ def _confidence(parameters: Mapping[str, Any], votes: Votes) -> pl.Series:
 
 
 def _evidence(parameters: Mapping[str, Any], votes: Votes) -> pl.Series:
-    default, kind = parameters["default"], "median by " if parameters["ordered"] else "conditional on "
-    spoken = pl.Series((votes.support > 0).any(axis=0))
-    said = kind + named([p["column"] for p in parameters["parents"]], votes.support)
+    default, spoken = parameters["default"], pl.Series((votes.support > 0).any(axis=0))
+    said = _kind(parameters["ordered"]) + named([p["column"] for p in parameters["parents"]], votes.support)
     return said.zip_with(spoken, pl.Series([default["evidence"] if default else ""]))

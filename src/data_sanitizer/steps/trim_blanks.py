@@ -22,16 +22,24 @@ _EDGE = " \t\n\r\v\f"
 def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Action | None:
     """Columns in which the profile saw such blanks, or in which removing other characters may leave some."""
     flags = profile.flags
-    inner = bool(flags["inner_blanks"] or flags["unusual"] or flags["control"] or flags["garbled"])
-    if profile.typed or not (flags["edge_blank"] or inner):
+    made = bool(flags["unusual"] or flags["control"] or flags["garbled"])  # by the steps before
+    if profile.typed or not (flags["edge_blank"] or flags["inner_blanks"] or made):
         return None
-    return Action("trim_blanks", VERSION, column, {"inner": inner}, "blanks carry no meaning")
+    parameters = {"inner": bool(flags["inner_blanks"] or made), "tabs": bool(flags["control"])}
+    return Action("trim_blanks", VERSION, column, parameters, "blanks carry no meaning")
 
 
 def clean(action: Action) -> pl.Expr:
     """The trimmed column."""
-    text = pl.col(action.column).str.strip_chars(_EDGE)
-    if action.parameters["inner"]:
-        # "  +" and not " +": a pattern with a literal start is searched by it, three times as fast on clean text.
-        text = text.str.replace_all("\t", " ", literal=True).str.replace_all("  +", " ")
-    return text.replace("", None)
+    inner, tabs = action.parameters["inner"], action.parameters["tabs"]
+
+    def trimmed(cells: pl.Series) -> pl.Series:
+        text = cells.str.strip_chars(_EDGE)
+        if tabs:
+            text = text.str.replace_all("\t", " ", literal=True)
+        wide = text.str.contains("  ", literal=True).fill_null(value=False).arg_true() if inner else []
+        if len(wide):  # the search for a literal is three times as fast as the replacement, and finds few
+            text = text.scatter(wide, text.gather(wide).str.replace_all("  +", " "))
+        return text.replace("", None)
+
+    return pl.col(action.column).map_batches(trimmed, return_dtype=pl.String)
