@@ -16,11 +16,22 @@ from data_sanitizer.recipe import Plan, converts
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnChange:
+    """The changed cells of a column of text: their places in the chunk, their text before, and the text that says what they became."""
+
+    column: str
+    rows: NDArray[np.uint32]
+    before: pl.Series
+    said: pl.Series
+
+
+@dataclass(frozen=True, slots=True)
 class CleanedChunk:
     """The cleaned rows, and what was done to them; `entries` lack their source and are in order of row, then column."""
 
     frame: pl.DataFrame
     entries: pl.DataFrame
+    changes: tuple[ColumnChange, ...]
 
 
 def clean_chunk(frame: pl.DataFrame, rows: NDArray[np.uint64], plan: Plan, sensitive: frozenset[str] = frozenset()) -> CleanedChunk:
@@ -28,9 +39,10 @@ def clean_chunk(frame: pl.DataFrame, rows: NDArray[np.uint64], plan: Plan, sensi
     stages = text_stages(frame, plan)
     cleaned = convert(stages[-1], plan)
     numbers = pl.Series("row", rows)
-    pieces = [_changes(name, stages, cleaned[name], numbers, plan) for name in _touched(plan)]
+    found = [f for name in _touched(plan) if (f := _changes(name, stages, cleaned[name], numbers, plan)) is not None]
+    pieces = [entries for entries, _ in found]
     pieces += [_flags(action, cleaned, numbers) for action in plan.actions("clean", "flag") if _marks(action)]
-    return CleanedChunk(cleaned, _in_order([p for p in pieces if p.height], frame.columns, sensitive))
+    return CleanedChunk(cleaned, _in_order([p for p in pieces if p.height], frame.columns, sensitive), tuple(change for _, change in found))
 
 
 def _marks(action: Action) -> bool:
@@ -63,23 +75,22 @@ def _touched(plan: Plan) -> list[str]:
     return list(dict.fromkeys(a.column for a in plan.actions("clean", "convert")))
 
 
-def _changes(name: str, stages: Sequence[pl.DataFrame], cleaned: pl.Series, rows: pl.Series, plan: Plan) -> pl.DataFrame:
+def _changes(name: str, stages: Sequence[pl.DataFrame], cleaned: pl.Series, rows: pl.Series, plan: Plan) -> tuple[pl.DataFrame, ColumnChange] | None:
     """One entry for each cell of the column that is not what it was, save those that a conversion gives back unchanged."""
     before, after = stages[0][name], stages[-1][name]
     action = converts(plan).get(name)
-    changed = before.ne_missing(after)
-    if action is not None:
-        written_back = cleaned.to_frame().select(extensions.load("steps", action.step).back(action).alias(name))[name]
-        changed |= written_back.ne_missing(after)
-    index = changed.arg_true()
+    said = after if action is None else cleaned.to_frame().select(extensions.load("steps", action.step).back(action).alias(name))[name]
+    index = (before.ne_missing(said) | before.ne_missing(after)).arg_true()
     if not len(index):
-        return pl.DataFrame(schema=ledger.SCHEMA)
-    unlike = written_back.gather(index).ne_missing(after.gather(index)) if action is not None else None
+        return None
+    old, text, new = before.gather(index), said.gather(index), cleaned.gather(index)
+    unlike = text.ne_missing(after.gather(index)) if action is not None else None
     rules = _attributed(name, stages, index, plan, unlike)
-    return ledger.entries(
-        rows.gather(index), column=name, action=ledger.SET, old=ledger.as_text(before.gather(index)), new=ledger.as_text(cleaned.gather(index)),
+    entries = ledger.entries(
+        rows.gather(index), column=name, action=ledger.SET, old=ledger.as_text(old), new=ledger.as_text(new),
         rule=rules["rule"], rule_version=rules["rule_version"], evidence=rules["evidence"], confidence=rules["confidence"],
     )  # fmt: skip
+    return entries, ColumnChange(name, index.to_numpy(), ledger.as_text(old), ledger.as_text(text))
 
 
 def _attributed(name: str, stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan, unlike: pl.Series | None) -> pl.DataFrame:

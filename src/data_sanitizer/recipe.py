@@ -19,8 +19,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from data_sanitizer import extensions
 from data_sanitizer.errors import RecipeError
 from data_sanitizer.model import Action
@@ -193,10 +191,3 @@ def _check_columns(recipe: Recipe, profiles: Mapping[str, ColumnProfile]) -> Non
 def converts(plan: Plan) -> dict[str, Action]:
     """Column -> the action that gives it a type."""
     return {a.column: a for a in plan.actions("convert")}
-
-
-def cleaned_schema(schema: Mapping[str, pl.DataType], plan: Plan) -> dict[str, pl.DataType]:
-    """The types of the cleaned table."""
-    made = {"Int64": pl.Int64(), "Float64": pl.Float64(), "Boolean": pl.Boolean(), "Date": pl.Date(), "Datetime": pl.Datetime("us")}
-    typed = {c: made[extensions.load("steps", a.step).form(a)[1]] for c, a in converts(plan).items()}
-    return {c: typed.get(c, dtype) for c, dtype in schema.items()}

@@ -30,7 +30,7 @@ few = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, Hea
 # Every kind of column has cells that stay, cells that are repaired, and cells that say nothing.
 NOISE = ("", " ", "n/a", "NULL", "-")
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "city": (("Berlin", "München", "Łódź", "Rome"), ("berlin", " Berlin ", "BERLIN", "Mu\u0308nchen", "Ber\u200blin", "Rome\t", "Par\u00a0is", "Rom")),
+    "city": (("Berlin", "München", "Łódź", "Rome"), ("berlin", " Berlin ", "BERLIN", "Mu\u0308nchen", "Ber\u200blin", "Rome\t", "Rom")),
     "price": (("1.234,50", "12,00", "3,10", "999.999,99", "-4,20"), ("7,5", " 3,10 ", "3,10\u00a0", "1.234.567,00")),
     "dollars": (("$1,234.50", "$12.00", "$3.10", "$0.99"), ("$ 3.10", "  $12.00", "$5")),
     "count": (("1", "2", "30", "400", "-5"), (" 30", "007", "30.0", "1e3")),
@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "day": (("13/02/2020", "01/12/2019", "28/02/2021"), ("1/2/2020", " 13/02/2020", "13-02-2020")),
     "when": (("2020-02-13", "2019-12-01"), ("2020/02/13", " 2019-12-01 ")),
     "flag": (("true", "false"), ("True", "FALSE", " true")),
-    "note": (("plain", "with, comma", 'with "quotes"', "two\nlines", "0012", "a@b.example"), ("  two  blanks ", "caf\u00c3\u00a9", "tab\there")),
+    "note": (("plain", "with, comma", 'with "quotes"', "two\nlines", "0012"), ("  two  blanks ", "caf\u00c3\u00a9", "tab\there", "a\u00a0b")),
 }
 
 
@@ -48,7 +48,7 @@ def column(kind: str) -> st.SearchStrategy[str]:
     return st.one_of(common, common, common, st.sampled_from(odd), st.sampled_from(NOISE))
 
 
-anything = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=6)
+anything = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=6)
 
 
 @st.composite

@@ -72,8 +72,14 @@ def test_unclosed_quotes_on_every_line_take_linear_time() -> None:
 
 
 def test_unclosed_quotes_within_one_line_take_linear_time() -> None:
-    got = Got(b"a\n" + b'"ab,' * 100_000 + b"\n", COMMA)
-    assert got.quarantined[0][:2] == (0, "100001 fields where the header has 1; a quote opens and is never closed")
+    got = Got(b"a,b\n1,2\n1,2\n1,2\n" + b'"ab,' * 300_000 + b"\n", COMMA)
+    assert got.quarantined[0][:2] == (3, "300001 fields where the header has 2; a quote opens and is never closed")
+
+
+def test_many_equal_names_are_told_apart_and_too_many_columns_refused() -> None:
+    assert Got(b",".join([b"x"] * 20_000)).columns[-1] == "x_20000"
+    with pytest.raises(errors.MalformedInput, match="20001 columns"):
+        Got(b",".join([b"x"] * 20_001))
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -122,7 +128,7 @@ def test_the_delimiter_is_found(text: str, delimiter: str) -> None:
         ("2020-01-01,5\n2020-01-02,6\n", ["column_1", "column_2"]),
         ("Report of 2020\n\nid,name,value\n1,x,2.5\n2,y,3.5\n3,z,4.5\n", ["id", "name", "value"]),
         ("mpg,cyl\nMazda,21,6\nDatsun,22,4\nHornet,21,6\n", ["column_1", "mpg", "cyl"]),
-        ("a,b,\n1,2\n3,4\n", ["a", "b"]),
+        ("a,b,\n1,2\n3,4\n5,6\n", ["a", "b"]),
     ],
 )
 def test_header_and_names(text: str, columns: list[str]) -> None:
@@ -195,6 +201,7 @@ def test_what_pythons_writer_wrote_is_read_back(rows: list[list[str]], block: in
     assert got.quarantined == got.flagged == []
 
 
+START = b"h,i\n1,2\n1,2\n1,2\n1,2\n"  # enough to make plain that there are two columns
 DIRTY = st.lists(st.sampled_from([b"a", b",", b'"', b'"', b"\n", b"\r\n", b"\r", b" ", b";", "é".encode(), b"\xe9"]), max_size=40).map(b"".join)
 
 
@@ -203,9 +210,10 @@ DIRTY = st.lists(st.sampled_from([b"a", b",", b'"', b'"', b"\n", b"\r\n", b"\r",
 @example(b'x,"\n,"a,"', 1)
 @example(b'"a"",\n"a"",\n"', 2)
 def test_any_bytes_give_the_same_records_in_blocks_of_any_size(dirt: bytes, block: int) -> None:
-    data = b"h,i\n" + dirt
+    data = START + dirt
     whole, cut = Got(data, COMMA), Got(data, COMMA, block)
     assert cut.everything() == whole.everything()
+    assert whole.columns == ["h", "i"]
     numbers = sorted(whole.numbers + [i[0] for i in whole.quarantined])
     assert numbers == list(range(len(numbers)))
 
@@ -213,10 +221,10 @@ def test_any_bytes_give_the_same_records_in_blocks_of_any_size(dirt: bytes, bloc
 @given(DIRTY)
 def test_the_compiled_scanner_agrees_with_a_plain_one(dirt: bytes) -> None:
     text = dirt.replace(b"\xe9", b"e").decode()
-    expected = [r for r in plain_records(text if text.endswith(("\n", "")) and text[-1:] == "\n" else text + "\n") if r != [""] and not blank(r)]
-    got = Got(b"h,i\n" + text.encode(), COMMA) if text else None
-    if got is None:
-        return
+    text = START.decode() + text
+    records = plain_records(text if text.endswith("\n") else text + "\n")[1:]
+    expected = [record for record in records if not blank(record)]
+    got = Got(text.encode(), COMMA)
     kept = [r for r in expected if len(r) <= 2 or not any(r[2:])]
     assert [[c or "" for c in row] for row in got.rows] == [(r + [""])[:2] for r in kept]
     assert len(got.quarantined) == len(expected) - len(kept)

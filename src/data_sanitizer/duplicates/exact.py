@@ -35,13 +35,18 @@ class KeyFile:
         self.rows += len(keys)
 
     def change(self, rows: NDArray[np.int64], difference: Keys) -> None:
-        """Add a difference (modulo 2^64) to the keys of some rows."""
+        """Add a difference (modulo 2^64) to the keys of some rows, given in ascending order."""
         self.close()
-        stored = np.memmap(self.path, np.uint64, "r+", shape=(self.rows, 2))
-        present = stored[rows]
-        with np.errstate(over="ignore"):
-            stored[rows] = present + difference
-        stored.flush()
+        if not len(rows):
+            return
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        with self.path.open("r+b") as file:
+            file.seek(first * 16)
+            stored = np.frombuffer(bytearray(file.read((last - first) * 16)), np.uint64).reshape(-1, 2)
+            with np.errstate(over="ignore"):
+                stored[rows - first] += difference
+            file.seek(first * 16)
+            file.write(stored.tobytes())
 
     def blocks(self, rows: int = 1 << 20) -> Iterator[tuple[int, Keys]]:
         """First row and keys of consecutive rows."""

@@ -17,12 +17,13 @@ def plain_names(raw: Sequence[str]) -> tuple[tuple[str, ...], tuple[Decision, ..
     """
     taken, names, decisions = set(raw), [], []
     used: set[str] = set()
+    counts: dict[str, int] = {}  # the last number given to a stem, so that ten thousand equal names take no longer than others
     for i, name in enumerate(raw):
         new = name if name.strip() else f"column_{i + 1}"
-        stem, count = new, 1
+        stem = new
         while new in used or (new != name and new in taken):
-            count += 1
-            new = f"{stem}_{count}"
+            counts[stem] = counts.get(stem, 1) + 1
+            new = f"{stem}_{counts[stem]}"
         if new != name:
             why = "two columns have this name" if name.strip() else "the name is empty"
             decisions.append(Decision("column name", f"column {i + 1} is called {new}", why))

@@ -19,6 +19,7 @@ _NEED_AGREEMENT = (":", " ")  # only with three columns or more, in all records
 _SCORED = 1 << 18  # characters parsed for each candidate
 _SEEN = 300  # records that the tests on content look at
 _LONGEST_PREAMBLE = 30
+_ENOUGH = 3  # records that must agree before they overrule the header's width
 _NUMBER = re.compile(r"\s*[-+(]?[$€£]?\s?\d[\d .,'\u00a0]*(?:[eE][-+]?\d+)?\s?[%)€$]?\s*")
 _DATE = re.compile(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?:[T ]\d{1,2}:\d{2}.*)?\s*|\s*\d{1,2}:\d{2}(?::\d{2})?\s*")
 
@@ -206,7 +207,7 @@ def _names(body: Sequence[Record], width: int) -> tuple[tuple[str, ...], tuple[D
     """The header's names, made to fit the width of the records below it."""
     names = list(body[0]) if body else [""]
     rows = [r for r in body[1:] if len(r) == width]
-    if len(rows) < 0.9 * len(body[1:]) or not rows or len(names) == width:
+    if len(rows) < max(_ENOUGH, 0.9 * len(body[1:])) or len(names) == width:
         return plain_names(names)
     while len(names) > width and not names[-1].strip():
         names.pop()

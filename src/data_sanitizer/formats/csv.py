@@ -22,6 +22,7 @@ SUFFIXES = ("csv", "tsv", "tab", "txt", "psv", "dat")
 _FAVOURITES = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
 _MOST_CELLS = 4 << 20  # cells in one block: 64 MB of string views, however short the records are
 _LONGEST_RECORD = 64 << 20
+_MOST_COLUMNS = 20_000
 _STEP = 1 << 18  # bytes counted at a time: they stay in the processor's cache
 
 
@@ -36,6 +37,8 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
         raise errors.EmptyInput(path=name)
     text = _bytes.as_utf8(sample)[0].decode("utf-8", errors="strict" if complete else "ignore")
     dialect = _dialect.detect(text, complete, options, _favourite(path))
+    if len(dialect.names) > _MOST_COLUMNS:
+        raise errors.MalformedInput(path=name, format="CSV", why=f"it has {len(dialect.names)} columns, more than {_MOST_COLUMNS}")
     told = _encoding.decision(encoding, evidence)
     return Delimited(path, name, encoding, dialect, (*([told] if told else []), *dialect.decisions), block)
 

@@ -1,144 +1,78 @@
-"""Pass 2: clean every row, compare, write the ledger, leave out the duplicates, write the table."""
+"""Pass 2: clean every row once, compare it with what was read, and key it anew where its cells changed.
+
+The cleaned blocks wait in the scratch folder: which rows are duplicates is known only when all are clean.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from polars.io.plugins import register_io_source
+from numpy.typing import NDArray
 
-from data_sanitizer import data_cleaning, formats, ledger
+from data_sanitizer import data_cleaning, ledger
 from data_sanitizer.data_cleaning import CleanedChunk
-from data_sanitizer.duplicates.exact import ExactDuplicates
+from data_sanitizer.duplicates.exact import ExactDuplicates, Keys, find
 from data_sanitizer.model import Block, RowIssue
 from data_sanitizer.pipeline.pass1 import SourceRows, Survey, aligned, in_order
-from data_sanitizer.pipeline.spool import Spool
 from data_sanitizer.ports import Reading
-from data_sanitizer.recipe import Plan, Recipe, cleaned_schema
-
-DUPLICATES = {
-    "source": pl.String(), "row": pl.UInt64(), "cluster": pl.String(), "survivor_source": pl.String(), "survivor_row": pl.UInt64(),
-    "kind": pl.String(), "confidence": pl.Float32(), "decision": pl.String(),
-}  # fmt: skip
-MATCHES = {
-    "source_a": pl.String(), "row_a": pl.UInt64(), "source_b": pl.String(), "row_b": pl.UInt64(), "confidence": pl.Float32(),
-    "evidence": pl.String(),
-}  # fmt: skip
-QUARANTINE = {"source": pl.String(), "row": pl.UInt64(), "reason": pl.String(), "text": pl.String()}
+from data_sanitizer.profile import add_to_keys
+from data_sanitizer.profile._cells import scan
+from data_sanitizer.recipe import Plan, Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """How many rows went where."""
+class CleanBlock:
+    """One block after cleaning: its rows in a file, its entries in another, and what was never a row."""
 
-    kept: int
-    removed: int
-    quarantined: int
-    entries: int
-
-
-def write(readings: Sequence[Reading], survey: Survey, plan: Plan, found: ExactDuplicates, recipe: Recipe, folder: Path, scratch: Path,
-          output_format: str, threads: int) -> Written:  # fmt: skip
-    """Write cleaned table, ledger, removed rows, quarantine, duplicates and matches into the folder."""
-    run = _Run(readings, survey, plan, found, recipe.duplicates.remove, scratch, threads)
-    table = register_io_source(lambda *_: run.watched(), schema=cleaned_schema(survey.schema, plan))
-    try:
-        formats.write(table, folder / f"cleaned.{output_format}", output_format)
-    except BaseException:
-        # Polars wraps what went wrong while it asked for rows in an error of its own: give the cause, not the wrapping.
-        if run.failure is not None:
-            raise run.failure from None
-        raise
-    run.ledger.write(folder / "ledger.parquet")
-    run.removed.write(folder / "removed.parquet")
-    run.quarantine.write(folder / "quarantine.parquet")
-    write_duplicates(found, survey.sources, recipe.duplicates.remove, folder)
-    return Written(run.kept, run.removed.height, run.quarantine.height, run.ledger.height)
+    source: SourceRows
+    rows: NDArray[np.uint64]
+    cleaned: Path
+    entries: Path
+    changed: NDArray[np.int64]  # places in `rows` whose key is another after cleaning
+    difference: Keys  # and by how much
+    quarantined: tuple[RowIssue, ...]
 
 
-def removed_schema(schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """The columns of removed.parquet: where the row stood, why it went, and the row; our names give way to the user's."""
-    own = {"source": pl.String(), "row": pl.UInt64(), "reason": pl.String()}
-    return {**{free_name(name, schema): dtype for name, dtype in own.items()}, **schema}
+def clean(readings: Sequence[Reading], survey: Survey, plan: Plan, recipe: Recipe, scratch: Path, threads: int) -> list[CleanBlock]:
+    """Clean all sources and correct the keys of the survey; returns the blocks in order."""
+    compared = frozenset(recipe.duplicates.columns(list(survey.schema)))
+    done = []
+    for number, (reading, source) in enumerate(zip(readings, survey.sources, strict=True)):
+        work = partial(_block, source=source, prefix=f"{number:04d}", survey=survey, plan=plan, compared=compared, scratch=scratch)
+        for _, block in in_order(reading.blocks(), work, threads):
+            survey.keys.change(source.first + block.rows.astype(np.int64)[block.changed], block.difference)
+            done.append(block)
+    return done
 
 
-def free_name(name: str, schema: Mapping[str, pl.DataType]) -> str:
-    """The name, with underscores behind it as long as a column of the user's has it."""
-    while name in schema:
-        name += "_"
-    return name
+def duplicates(survey: Survey, budget: int) -> ExactDuplicates:
+    """Rows equal to an earlier one in every compared column, as cleaning left them."""
+    return find(survey.keys, budget)
 
 
-class _Run:
-    """The state of one pass 2: what is still to be read, and the spools that fill while the table is written."""
-
-    def __init__(self, readings: Sequence[Reading], survey: Survey, plan: Plan, found: ExactDuplicates, remove: bool, scratch: Path,
-                 threads: int) -> None:  # fmt: skip
-        self.readings, self.survey, self.plan, self.found, self.remove, self.threads = readings, survey, plan, found, remove, threads
-        self.ledger = Spool(scratch, "ledger", ledger.SCHEMA)
-        self.removed = Spool(scratch, "removed", removed_schema(survey.schema))
-        self.quarantine = Spool(scratch, "quarantine", QUARANTINE)
-        self.kept = 0
-        self.failure: BaseException | None = None
-
-    def watched(self) -> Iterator[pl.DataFrame]:
-        """The rows that are kept; remembers the error that ended them early."""
-        try:
-            yield from self.cleaned()
-        except BaseException as error:
-            self.failure = error
-            raise
-
-    def cleaned(self) -> Iterator[pl.DataFrame]:
-        """The rows that are kept, block by block, while all else goes to the spools."""
-        for reading, source in zip(self.readings, self.survey.sources, strict=True):
-            self.ledger.add(data_cleaning.column_entries(self.plan, source.name))
-            for block, chunk in in_order(reading.blocks(), self._clean, self.threads):
-                frame = self._settle(block, chunk, source)
-                self.kept += frame.height
-                yield frame
-
-    def _clean(self, block: Block) -> CleanedChunk:
-        return data_cleaning.clean_chunk(aligned(block, self.survey.schema), block.rows, self.plan, self.survey.sensitive)
-
-    def _settle(self, block: Block, chunk: CleanedChunk, source: SourceRows) -> pl.DataFrame:
-        """Write down what happened to the rows of a block; returns those that are kept."""
-        ordinals = source.first + block.rows.astype(np.int64)
-        index = np.searchsorted(self.found.rows, ordinals).clip(0, max(len(self.found.rows) - 1, 0))
-        gone = (self.found.rows[index] == ordinals) if len(self.found.rows) and self.remove else np.zeros(len(ordinals), bool)
-        entries = [chunk.entries.with_columns(source=pl.lit(source.name)), _issues(block.flagged, source.name, ledger.FLAG)]
-        entries.append(_issues(block.quarantined, source.name, ledger.QUARANTINE))
-        if gone.any():
-            survivors = self._place(self.found.survivors[index[gone]])
-            entries.append(self._remove(block, gone, survivors, source))
-        joined = pl.concat([e for e in entries if e.height] or [pl.DataFrame(schema=ledger.SCHEMA)])
-        self.ledger.add(joined.sort("row", maintain_order=True))
-        self.quarantine.add(_quarantined(block.quarantined, source.name))
-        return chunk.frame.filter(pl.Series(~gone)) if gone.any() else chunk.frame
-
-    def _remove(self, block: Block, gone: np.ndarray, survivors: pl.DataFrame, source: SourceRows) -> pl.DataFrame:
-        rows = pl.Series("row", block.rows[gone])
-        reason = survivors.select(pl.format("same as row {} of {}", "row", "source"))[:, 0]
-        own = removed_schema(self.survey.schema)
-        names = list(own)[:3]
-        kept = aligned(block, self.survey.schema).filter(pl.Series(gone))
-        self.removed.add(kept.with_columns(**{names[0]: pl.lit(source.name), names[1]: rows, names[2]: reason}).select(list(own)))
-        return ledger.entries(rows, source=source.name, action=ledger.REMOVE, rule="exact_duplicate", rule_version=1, evidence=reason)
-
-    def _place(self, ordinals: np.ndarray) -> pl.DataFrame:
-        return placed(ordinals, self.survey.sources)
+def _block(block: Block, *, source: SourceRows, prefix: str, survey: Survey, plan: Plan, compared: frozenset[str], scratch: Path) -> CleanBlock:
+    frame = aligned(block, survey.schema)
+    chunk = data_cleaning.clean_chunk(frame, block.rows, plan, survey.sensitive)
+    changed, difference = _key_changes(chunk, compared)
+    first = min([*block.rows[:1].tolist(), *(i.row for i in block.quarantined[:1])], default=0)
+    cleaned, entries = (scratch / f"{what}.{prefix}.{first:015d}.arrow" for what in ("cleaned", "entries"))
+    chunk.frame.write_ipc(cleaned, compression="lz4")
+    _all_entries(block, chunk, source.name).write_ipc(entries, compression="lz4")
+    return CleanBlock(source, block.rows, cleaned, entries, changed, difference, block.quarantined)
 
 
-def placed(ordinals: np.ndarray, sources: Sequence[SourceRows]) -> pl.DataFrame:
-    """Source name and row number of rows counted over all sources."""
-    number = np.searchsorted([s.first for s in sources], ordinals, side="right") - 1
-    # A source without rows shares its first ordinal with the next one; the last of them is the one that has the row.
-    names = pl.Series([s.name for s in sources], dtype=pl.String).gather(number)
-    firsts = np.array([s.first for s in sources])[number]
-    return pl.DataFrame({"source": names, "row": pl.Series(ordinals - firsts, dtype=pl.UInt64)})
+def _all_entries(block: Block, chunk: CleanedChunk, source: str) -> pl.DataFrame:
+    """The entries of the cells and those of the reader, in order of rows."""
+    entries = chunk.entries.with_columns(source=pl.lit(source))
+    if not (block.flagged or block.quarantined):
+        return entries
+    told = [_issues(block.flagged, source, ledger.FLAG), _issues(block.quarantined, source, ledger.QUARANTINE)]
+    return pl.concat([entries, *told]).sort("row", maintain_order=True)
 
 
 def _issues(issues: Sequence[RowIssue], source: str, action: str) -> pl.DataFrame:
@@ -147,27 +81,16 @@ def _issues(issues: Sequence[RowIssue], source: str, action: str) -> pl.DataFram
     return ledger.entries(rows, source=source, action=action, rule="reader", rule_version=1, evidence=reasons)
 
 
-def _quarantined(issues: Sequence[RowIssue], source: str) -> pl.DataFrame:
-    rows = [(source, i.row, i.reason, i.text) for i in issues]
-    return pl.DataFrame(rows, schema=QUARANTINE, orient="row")
-
-
-def write_duplicates(found: ExactDuplicates, sources: Sequence[SourceRows], remove: bool, folder: Path) -> None:
-    """duplicates.parquet and matches.parquet, in order of rows."""
-    survivors = np.unique(found.survivors)
-    ordinals = np.concatenate([found.rows, survivors])
-    leaders = np.concatenate([found.survivors, survivors])
-    decisions = np.concatenate([np.full(len(found.rows), "removed" if remove else "kept"), np.full(len(survivors), "kept")])
-    order = np.argsort(ordinals, kind="stable")
-    own, leader = placed(ordinals[order], sources), placed(leaders[order], sources)
-    table = own.with_columns(
-        cluster=pl.Series(leaders[order]).cast(pl.String), survivor_source=leader["source"], survivor_row=leader["row"],
-        kind=pl.lit("exact"), confidence=pl.lit(1.0, pl.Float32), decision=pl.Series(decisions[order], dtype=pl.String),
-    )  # fmt: skip
-    a, b = placed(found.survivors, sources), placed(found.rows, sources)
-    matches = pl.DataFrame({"source_a": a["source"], "row_a": a["row"], "source_b": b["source"], "row_b": b["row"]})
-    matches = matches.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit('{"all columns": "exact"}'))
-    for name, frame, schema in (("duplicates", table, DUPLICATES), ("matches", matches, MATCHES)):
-        spool = Spool(folder, name, schema)
-        spool.add(frame.select(list(schema)).cast(dict(schema)))  # type: ignore[arg-type]
-        spool.write(folder / f"{name}.parquet")
+def _key_changes(chunk: CleanedChunk, compared: frozenset[str]) -> tuple[NDArray[np.int64], Keys]:
+    """The rows whose key is another than that of the cells as read, and the difference."""
+    difference = np.zeros((chunk.frame.height, 2), np.uint64)
+    changed = np.zeros(chunk.frame.height, bool)
+    for change in chunk.changes:
+        if change.column in compared:
+            part = np.zeros((len(change.rows), 2), np.uint64)
+            add_to_keys(part, change.column, scan(change.before), -1)
+            add_to_keys(part, change.column, scan(change.said))
+            difference[change.rows] += part
+            changed[change.rows] = True
+    places = np.flatnonzero(changed & difference.any(axis=1))
+    return places, difference[places]

@@ -125,7 +125,7 @@ def _examples(
     seen: dict[tuple[Any, ...], set[tuple[Any, ...]]] = defaultdict(set)
     for entry in entries:
         name = entry["column"]
-        hidden = bool(entry["sensitive"]) or (name in counts and _sensitive(counts[name], profile.get(name, {})) is not None)
+        hidden = bool(entry["sensitive"]) or (name in counts and _sensitive(counts[name], profile.get(name) or {}) is not None)
         shown = example({**entry, "rule": entry["rule"] or "unnamed"}, hidden)
         known = seen[name, entry["action"], entry["rule"]]
         face = (shown["before"], shown["after"])

@@ -80,7 +80,7 @@ def _page(report: Mapping[str, Any], detailed: int, listed: int) -> str:
             parts=[(part, report["score"]["before"][part], report["score"]["after"][part]) for part in PARTS],
             cards=cards,
             opened=_opened(cards),
-            shown={number for number, _, _ in cards},
+            carded={number for number, _, _ in cards},
             listed=list(enumerate(report["columns"]))[:listed],
         )
     )
@@ -100,10 +100,11 @@ def _templates() -> Environment:
         loader=PackageLoader("data_sanitizer.pipeline", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_finished,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = {"n": _count, "figure": _figure, "share": _share, "score": _score, "pieces": _pieces, "visible": _visible}
+    filters = {"n": _count, "figure": _figure, "share": _share, "score": _score, "pieces": _pieces}
     environment.filters.update(filters, cut=cut, when=_when, size=_bytes, type=_type, bar=_bar)
     return environment
 
@@ -206,7 +207,14 @@ def _pieces(text: str, marks: Sequence[Sequence[int]]) -> list[tuple[str, bool]]
 
 def _visible(text: str) -> str:
     """The text with a sign for every character that has no form of its own or changes the direction of reading."""
+    if text.isprintable():
+        return text
     return "".join(_SIGNS.get(sign) or (f"⟨{ord(sign):04X}⟩" if unicodedata.category(sign) in _FORMLESS else sign) for sign in text)
+
+
+def _finished(value: object) -> object:
+    """What the page writes for a value: text with signs for what cannot be seen; what is markup already stays as it is."""
+    return _visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _printable(text: object) -> str:
@@ -235,7 +243,7 @@ def _share(value: float | None) -> str:
     """A share in percent, rounded down, so that only all is 100 %; and only none is 0 %."""
     if value is None:
         return "–"
-    return "< 0.01\u00a0%" if 0 < value < 0.0001 else f"{math.floor(round(value * 10_000, 4)) / 100:g}\u00a0%"
+    return "< 0.01 %" if 0 < value < 0.0001 else f"{math.floor(round(value * 10_000, 4)) / 100:g} %"
 
 
 def _score(value: float | None) -> str:

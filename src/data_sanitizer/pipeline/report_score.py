@@ -56,7 +56,7 @@ class ColumnCounts:
 
 def count_columns(columns: Iterable[str], profile: Mapping[str, Any], rows: int, groups: Iterable[Group]) -> dict[str, ColumnCounts]:
     """The counts of every column of the table, in its order."""
-    counts = {name: ColumnCounts(rows, min(rows, profile.get(name, {}).get("missing") or 0)) for name in columns}
+    counts = {name: ColumnCounts(rows, min(rows, (profile.get(name) or {}).get("missing") or 0)) for name in columns}
     for group in groups:
         if group.column in counts:
             _add(counts[group.column], group)

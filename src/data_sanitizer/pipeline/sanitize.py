@@ -18,7 +18,8 @@ import polars as pl
 from data_sanitizer import formats, run_folder
 from data_sanitizer.errors import InputChanged
 from data_sanitizer.model import ReadOptions
-from data_sanitizer.pipeline import duplicates, pass1, pass2, report
+from data_sanitizer.pipeline import output as outputs
+from data_sanitizer.pipeline import pass1, pass2, report
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
@@ -62,10 +63,12 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
             plan = make_plan(recipe, survey.profiles)
-        with clock.stage("duplicates"):
-            found = duplicates.find(readings, survey, plan, recipe, options.threads, options.memory)
         with clock.stage("pass 2"):
-            written = pass2.write(readings, survey, plan, found, recipe, folder, scratch, options.output_format, options.threads)
+            blocks = pass2.clean(readings, survey, plan, recipe, scratch, options.threads)
+        with clock.stage("duplicates"):
+            found = pass2.duplicates(survey, options.memory)
+        with clock.stage("write"):
+            written = outputs.write(blocks, survey, plan, found, recipe, folder, scratch, options.output_format)
         _check_unchanged(inputs, marks)
         with clock.stage("report"):
             profile = described_profile(survey)

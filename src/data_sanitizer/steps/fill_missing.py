@@ -179,7 +179,7 @@ def _default(column: str, table: TableSample, order: pl.Series | None, least: fl
     if found.is_empty() or found["share"][0] < least:
         return None
     kind = "commonest value" if order is None else "median"
-    return {"best": found["best"][0], "share": found["share"][0], "evidence": f"{kind} of the column, {found['support'][0]} rows"}
+    return {"best": found["best"][0], "share": found["share"][0], "evidence": f"{kind} of {found['support'][0]} rows"}
 
 
 def _numbered(

@@ -1,0 +1,180 @@
+"""The end of a run: the rows that are kept, the ledger, the removed rows and the duplicates, each written once and in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from polars.io.plugins import register_io_source
+
+from data_sanitizer import data_cleaning, formats, ledger
+from data_sanitizer.duplicates.exact import ExactDuplicates
+from data_sanitizer.pipeline.pass1 import SourceRows, Survey
+from data_sanitizer.pipeline.pass2 import CleanBlock
+from data_sanitizer.pipeline.spool import ROW_GROUP, Spool
+from data_sanitizer.recipe import Plan, Recipe, converts
+
+DUPLICATES = {
+    "source": pl.String(), "row": pl.UInt64(), "cluster": pl.String(), "survivor_source": pl.String(), "survivor_row": pl.UInt64(),
+    "kind": pl.String(), "confidence": pl.Float32(), "decision": pl.String(),
+}  # fmt: skip
+MATCHES = {
+    "source_a": pl.String(), "row_a": pl.UInt64(), "source_b": pl.String(), "row_b": pl.UInt64(), "confidence": pl.Float32(),
+    "evidence": pl.String(),
+}  # fmt: skip
+QUARANTINE = {"source": pl.String(), "row": pl.UInt64(), "reason": pl.String(), "text": pl.String()}
+RULE = "exact_duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows went where."""
+
+    kept: int
+    removed: int
+    quarantined: int
+
+
+def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: ExactDuplicates, recipe: Recipe, folder: Path, scratch: Path,
+          output_format: str) -> Written:  # fmt: skip
+    """Write cleaned table, ledger, removed rows, quarantine, duplicates and matches into the folder."""
+    out = _Output(blocks, survey, plan, found if recipe.duplicates.remove else _nothing(), scratch)
+    schema = ledger.cleaned_schema(survey.schema, converts(plan))
+    _drained(out.kept_rows, schema, lambda table: formats.write(table, folder / f"cleaned.{output_format}", output_format))
+    _drained(out.entries, ledger.SCHEMA, lambda table: _parquet(table, folder / "ledger.parquet"))
+    out.removed.write(folder / "removed.parquet")
+    out.quarantine.write(folder / "quarantine.parquet")
+    write_duplicates(found, survey.sources, recipe.duplicates.remove, folder)
+    return Written(out.kept, out.removed.height, out.quarantine.height)
+
+
+def _nothing() -> ExactDuplicates:
+    return ExactDuplicates(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+def _parquet(table: pl.LazyFrame, path: Path) -> None:
+    table.sink_parquet(path, compression="zstd", row_group_size=ROW_GROUP, maintain_order=True)
+
+
+def _drained(rows: Callable[[], Iterator[pl.DataFrame]], schema: Mapping[str, pl.DataType], write_table: Callable[[pl.LazyFrame], None]) -> None:
+    """Write what a generator gives; an error of the generator comes out as it is, and not as Polars wraps it."""
+    failures: list[BaseException] = []
+
+    def watched(*_: object) -> Iterator[pl.DataFrame]:
+        try:
+            yield from rows()
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    try:
+        write_table(register_io_source(watched, schema=dict(schema)))
+    except BaseException:
+        if failures:
+            raise failures[0] from None
+        raise
+
+
+def removed_schema(schema: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """The columns of removed.parquet: where the row stood, why it went, and the row; our names give way to the user's."""
+    own = {"source": pl.String(), "row": pl.UInt64(), "reason": pl.String()}
+    return {**{free_name(name, schema): dtype for name, dtype in own.items()}, **schema}
+
+
+def free_name(name: str, schema: Mapping[str, pl.DataType]) -> str:
+    """The name, with underscores behind it as long as a column of the user's has it."""
+    while name in schema:
+        name += "_"
+    return name
+
+
+class _Output:
+    """The blocks on their way out, and the small tables that fill meanwhile."""
+
+    def __init__(self, blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: ExactDuplicates, scratch: Path) -> None:
+        self._blocks, self._survey, self._plan, self._found = blocks, survey, plan, found
+        self.removed = Spool(scratch, "removed", removed_schema(survey.schema))
+        self.quarantine = Spool(scratch, "quarantine", QUARANTINE)
+        self.kept = 0
+
+    def kept_rows(self) -> Iterator[pl.DataFrame]:
+        """The cleaned rows that are kept, block by block, while the others go to their tables."""
+        for block in self._blocks:
+            frame = pl.read_ipc(block.cleaned)
+            gone, survivors = self._gone(block)
+            if gone.any():
+                self._set_aside(block, frame.filter(pl.Series(gone)), gone, survivors)
+                frame = frame.filter(pl.Series(~gone))
+            self.quarantine.add(pl.DataFrame([(block.source.name, i.row, i.reason, i.text) for i in block.quarantined], schema=QUARANTINE, orient="row"))
+            self.kept += frame.height
+            block.cleaned.unlink()
+            yield frame
+
+    def _gone(self, block: CleanBlock) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which rows of the block are removed, and the survivors of those."""
+        ordinals = block.source.first + block.rows.astype(np.int64)
+        if not len(self._found.rows):
+            return np.zeros(len(ordinals), bool), np.empty(0, np.int64)
+        place = np.searchsorted(self._found.rows, ordinals).clip(0, len(self._found.rows) - 1)
+        gone = self._found.rows[place] == ordinals
+        return gone, self._found.survivors[place[gone]]
+
+    def _set_aside(self, block: CleanBlock, rows: pl.DataFrame, gone: NDArray[np.bool_], survivors: NDArray[np.int64]) -> None:
+        """Keep the removed rows as they were read: what cleaning left of them, and the ledger taken back."""
+        numbers = block.rows[gone]
+        about = pl.read_ipc(block.entries).filter((pl.col("action") == ledger.SET) & pl.col("row").is_in(pl.Series(numbers).implode()))
+        read = ledger.given_back(rows, numbers, about, converts(self._plan))
+        own = removed_schema(self._survey.schema)
+        source, row, reason = list(own)[:3]
+        told = {source: pl.lit(block.source.name), row: pl.Series(numbers), reason: self._reasons(survivors)}
+        self.removed.add(read.with_columns(**told).select(list(own)))
+
+    def _reasons(self, survivors: NDArray[np.int64]) -> pl.Series:
+        return placed(survivors, self._survey.sources).select(pl.format("same as row {} of {}", "row", "source"))[:, 0]
+
+    def entries(self) -> Iterator[pl.DataFrame]:
+        """The ledger: for each source the entries of whole columns, then those of its rows in order."""
+        for source in self._survey.sources:
+            yield data_cleaning.column_entries(self._plan, source.name)
+            for block in (b for b in self._blocks if b.source is source):
+                entries = pl.read_ipc(block.entries)
+                gone, survivors = self._gone(block)
+                if gone.any():
+                    rows = pl.Series("row", block.rows[gone])
+                    removals = ledger.entries(rows, source=source.name, action=ledger.REMOVE, rule=RULE, rule_version=1, evidence=self._reasons(survivors))
+                    entries = pl.concat([entries, removals]).sort("row", maintain_order=True)
+                yield entries
+
+
+def placed(ordinals: NDArray[np.int64], sources: Sequence[SourceRows]) -> pl.DataFrame:
+    """Source name and row number of rows counted over all sources."""
+    firsts = np.array([s.first for s in sources])
+    # A source without rows shares its first ordinal with the next one; the last of them is the one that has the row.
+    number = np.searchsorted(firsts, ordinals, side="right") - 1
+    names = pl.Series("source", [s.name for s in sources], pl.String).gather(number)
+    return pl.DataFrame({"source": names, "row": pl.Series(ordinals - firsts[number], dtype=pl.UInt64)})
+
+
+def write_duplicates(found: ExactDuplicates, sources: Sequence[SourceRows], remove: bool, folder: Path) -> None:
+    """duplicates.parquet and matches.parquet, in order of rows."""
+    survivors = np.unique(found.survivors)
+    ordinals = np.concatenate([found.rows, survivors])
+    leaders = np.concatenate([found.survivors, survivors])
+    kept = np.concatenate([np.full(len(found.rows), not remove), np.full(len(survivors), fill_value=True)])
+    order = np.argsort(ordinals, kind="stable")
+    own, leader = placed(ordinals[order], sources), placed(leaders[order], sources)
+    table = own.with_columns(
+        cluster=pl.Series(leaders[order]).cast(pl.String), survivor_source=leader["source"], survivor_row=leader["row"], kind=pl.lit("exact"),
+        confidence=pl.lit(1.0, pl.Float32), decision=pl.when(pl.Series(kept[order])).then(pl.lit("kept")).otherwise(pl.lit("removed")),
+    )  # fmt: skip
+    a, b = placed(found.survivors, sources), placed(found.rows, sources)
+    matches = pl.DataFrame({"source_a": a["source"], "row_a": a["row"], "source_b": b["source"], "row_b": b["row"]})
+    matches = matches.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit('{"all columns": "exact"}'))
+    for name, frame, schema in (("duplicates", table, DUPLICATES), ("matches", matches, MATCHES)):
+        spool = Spool(folder, name, schema)
+        spool.add(frame.select(list(schema)).cast(dict(schema)))
+        spool.write(folder / f"{name}.parquet")
