@@ -80,7 +80,7 @@ def _changes(name: str, stages: Sequence[pl.DataFrame], cleaned: pl.Series, rows
     before, after = stages[0][name], stages[-1][name]
     action = converts(plan).get(name)
     said = after if action is None else cleaned.to_frame().select(extensions.load("steps", action.step).back(action).alias(name))[name]
-    index = (before.ne_missing(said) | before.ne_missing(after)).arg_true()
+    index = before.ne_missing(said).arg_true()
     if not len(index):
         return None
     old, text, new = before.gather(index), said.gather(index), cleaned.gather(index)

@@ -92,7 +92,10 @@ def conversions(ledger: pl.DataFrame) -> dict[str, Action]:
     for column, old, new, rule in found.iter_rows():
         if column in made:
             raise ValueError(f"column {column!r} has two conversions")
-        made[column] = extensions.load("steps", rule).from_form(column, old, new)
+        action = extensions.load("steps", rule).from_form(column, old, new)
+        if _step(action).form(action) != (old, new):
+            raise ValueError(f"the conversion of column {column!r} is none that {rule} makes")
+        made[column] = action
     return made
 
 

@@ -102,7 +102,8 @@ class Run:
         if rows.null_count() or bool((rows.to_numpy() >= ends).any()):
             raise RunUnreadable(path=self.folder, why="a table tells of a row that its source does not have")
         first: Ordinals = np.array([s.first for s in self.sources], np.int64)[source]
-        return first + rows.to_numpy().astype(np.int64)
+        ordinals: Ordinals = first + rows.to_numpy().astype(np.int64)
+        return ordinals
 
 
 def open_run(folder: Path) -> Run:

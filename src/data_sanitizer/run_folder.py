@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import polars as pl
+import psutil
 
 from data_sanitizer.errors import DiskFull, OutputExists, OutputNotWritable, RunUnreadable
 
@@ -26,7 +31,7 @@ def written_aside(output: Path, force: bool = False) -> Iterator[Path]:
     aside = output.with_name(f".{output.name}.{os.getpid()}.partial")
     with translated(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove_leftovers(output)
         aside.mkdir()
     try:
         with translated(output):
@@ -34,6 +39,14 @@ def written_aside(output: Path, force: bool = False) -> Iterator[Path]:
             _publish(aside, output)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove_leftovers(output: Path) -> None:
+    """Remove what runs that were killed left beside the output: folders named after a process that is no more."""
+    for left in output.parent.glob(f".{glob.escape(output.name)}.*.partial"):
+        owner = left.name.split(".")[-2]
+        if owner.isdigit() and (int(owner) == os.getpid() or not psutil.pid_exists(int(owner))):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def check_free(output: Path, force: bool) -> None:
@@ -72,15 +85,22 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn the operating system's errors of writing into ours; Polars reports a full disk as an OSError too."""
+    """Turn errors of writing into ours: those of the operating system, and what Polars makes of them."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error):
+    except (OSError, pl.exceptions.PolarsError) as error:
+        number = _number(error)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise DiskFull(path=path) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST):
-            raise OutputNotWritable(path=path, why=os.strerror(error.errno).lower()) from error
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EEXIST):
+            raise OutputNotWritable(path=path, why=os.strerror(number).lower()) from error
         raise
+
+
+def _number(error: Exception) -> int:
+    """The system's error number; Polars gives it only in its text, as "(os error 28)"."""
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return getattr(error, "errno", None) or (int(found[1]) if found else 0)
 
 
 def write_json(path: Path, content: Any) -> None:

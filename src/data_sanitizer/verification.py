@@ -46,24 +46,29 @@ def verify(run: Path, inputs: Sequence[str], reading: ReadOptions | None = None)
     """Compare a run with its inputs, given in the order of the run, wherever they lie now.
 
     Raises VerificationFailed with the source, row and column where they differ, UsageError where the number of inputs is another one,
-    and RunUnreadable where the folder is no run. `reading` is needed where the run was made with options of reading.
+    and RunUnreadable where the folder holds no finished run. `reading` is needed where the run was made with options of reading.
     """
+    run_folder.read_manifest(run)
+    try:
+        return _verified(run, inputs, reading or ReadOptions())
+    except RunUnreadable as error:
+        raise VerificationFailed(run=run, why=error.facts["why"]) from error
+    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError) as error:
+        raise VerificationFailed(run=run, why="a table of the run cannot be read, or an entry says what no run writes") from error
+
+
+def _verified(run: Path, inputs: Sequence[str], reading: ReadOptions) -> Verification:
     opened = open_run(run)
     if len(inputs) != len(opened.sources):
         made = f"{run} was made from {len(opened.sources)} inputs, but {len(inputs)} are given"
         raise UsageError(why=f"{made}. Give them all, in the same order.")
     check = _Check(opened)
-    try:
-        check.outputs()
-        paths = check.inputs(inputs)
-        with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-            check.sources([formats.open_source(path, reading or ReadOptions(), Path(scratch)) for path in paths])
-        check.account()
-        check.duplicates()
-    except RunUnreadable as error:
-        raise VerificationFailed(run=run, why=error.facts["why"]) from error
-    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError) as error:
-        raise VerificationFailed(run=run, why="a table of the run cannot be read, or an entry says what no run writes") from error
+    check.outputs()
+    paths = check.inputs(inputs)
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
+        check.sources([formats.open_source(path, reading, Path(scratch)) for path in paths])
+    check.account()
+    check.duplicates()
     return check.result()
 
 

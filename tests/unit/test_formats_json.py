@@ -131,7 +131,9 @@ def test_a_file_without_any_value_is_refused(data: str) -> None:
 
 
 scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=4)
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=6)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3), max_leaves=6
+)
 records = st.lists(st.dictionaries(st.sampled_from(["a", "b", "ç", 'q"', ""]), values, max_size=4), min_size=1, max_size=8)
 
 
@@ -176,7 +178,7 @@ def test_every_value_is_read_in_blocks_of_any_size(rows: list[dict[str, Any]], b
     assert Got(document, "json", block).rows == got.rows
 
 
-@given(st.text('{}[]:,"\\u0d8e1-.+tfnNI \t\x01é', max_size=14), st.sampled_from(['{"a":%s}', '{"a":"%s"}', '{%s}', '{"a":[%s]}', "%s"]))
+@given(st.text('{}[]:,"\\u0d8e1-.+tfnNI \t\x01é', max_size=14), st.sampled_from(['{"a":%s}', '{"a":"%s"}', "{%s}", '{"a":[%s]}', "%s"]))
 def test_what_counts_as_json_is_what_python_takes(text: str, frame: str) -> None:
     line = frame % text
     try:

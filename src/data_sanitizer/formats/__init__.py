@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,10 +48,9 @@ def write(table: pl.LazyFrame, path: Path, format: str) -> None:  # noqa: A002 -
     except NotImplementedError as error:
         raise errors.UsageError(why=f"{format} files are read but not written; choose parquet, csv or jsonl") from error
     except OSError as error:
-        raise _output_error(path, error.errno, str(error.strerror or error)) from error
+        raise _output_error(path, error) from error
     except pl.exceptions.ComputeError as error:
-        full = "No space left" in str(error) or "os error 28" in str(error)
-        raise _output_error(path, errno.ENOSPC if full else None, "the table cannot be written in this format") from error
+        raise _output_error(path, error) from error
 
 
 def lazy(reading: Reading) -> pl.LazyFrame:
@@ -101,10 +101,7 @@ def _look(path: Path, name: str, suffix: str, options: ReadOptions) -> tuple[str
         return options.format, packed
     if packed and _bytes.compression(head):
         raise errors.UnsupportedContent(path=name, found="compressed data inside compressed data")
-    try:
-        return _content.find(head, len(head) < _bytes.SAMPLE, path, suffix), packed
-    except _content.NotATable as error:
-        raise errors.UnsupportedContent(path=name, found=str(error)) from error
+    return _content.find(head, len(head) < _bytes.SAMPLE, path, name, suffix), packed
 
 
 def _plain_file(path: Path, name: str, scratch: Path) -> Path:
@@ -128,7 +125,11 @@ def _free(scratch: Path, stem: str) -> Path:
     return scratch / f"{stem}-{number}"
 
 
-def _output_error(path: Path, code: int | None, why: str) -> errors.EnvironmentFailed:
+def _output_error(path: Path, error: Exception) -> errors.EnvironmentFailed:
+    """What an error of writing means; Polars gives the system's error number in its text only, and may quote cells beside it."""
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    code = getattr(error, "errno", None) or (int(said[1]) if said else None)
     if code in (errno.ENOSPC, errno.EDQUOT):
         return errors.DiskFull(path=str(path))
-    return errors.OutputNotWritable(path=str(path), why=os.strerror(code) if code else why)
+    why = os.strerror(code) if code else "the table cannot be written in this format"
+    return errors.OutputNotWritable(path=str(path), why=why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 
 import polars as pl
@@ -47,12 +48,27 @@ def _leaves(name: str, expr: pl.Expr, kind: pl.DataType) -> list[tuple[str, pl.E
     if isinstance(kind, pl.List | pl.Array | pl.Struct):
         return [(name, _json_text(expr), text)]
     if isinstance(kind, pl.Binary):
-        return [(name, pl.coalesce(expr.cast(pl.String, strict=False), "base64:" + expr.bin.encode("base64")), text)]
+        return [(name, expr.map_batches(_text_of_bytes, return_dtype=text), text)]
     if isinstance(kind, pl.Duration):
         return [(name, expr.dt.to_string("iso"), text)]
     if isinstance(kind, _PLAIN):
         return [(name, expr, kind)]
     return [(name, expr.cast(pl.String), text)]
+
+
+def _text_of_bytes(column: pl.Series) -> pl.Series:
+    """Bytes that are UTF-8 as their text (older writers mark text so), others as base64 with its name in front."""
+    try:
+        return column.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return pl.Series(column.name, [None if v is None else _text_of_value(v) for v in column], pl.String)
+
+
+def _text_of_value(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return "base64:" + b64encode(value).decode("ascii")
 
 
 def _json_text(expr: pl.Expr) -> pl.Expr:

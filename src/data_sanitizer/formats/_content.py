@@ -6,6 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
+from data_sanitizer import errors
 from data_sanitizer.formats import _dialect, _encoding
 
 _OTHERS = (
@@ -32,43 +33,39 @@ _PRINTABLE_START = ("a bitmap image", "a program (Windows)")  # two letters that
 _FIRST_LINES = 20
 
 
-class NotATable(Exception):
-    """The content is something else; the message says what."""
-
-
-def find(head: bytes, complete: bool, path: Path, suffix: str) -> str:
-    """The format of a file that begins with `head` (unpacked; `path` has all of it where it is a ZIP); raises NotATable."""
+def find(head: bytes, complete: bool, path: Path, name: str, suffix: str) -> str:
+    """The format of a file that begins with `head` (unpacked; `path` has all of it where it is a ZIP); raises UnsupportedContent."""
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
         return "arrow"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _zip(path)
+        return _zip(path, name)
     if head.startswith(_OLE):
-        return _ole(head)
-    _refuse_others(head)
+        return _ole(head, name)
+    _refuse_others(head, name)
     encoding, _ = _encoding.detect(head, complete)
     return _text(head.decode(encoding, errors="replace"), suffix)
 
 
-def _refuse_others(head: bytes) -> None:
+def _refuse_others(head: bytes, name: str) -> None:
     for magic, what in _OTHERS:
         if head.startswith(magic) and (what not in _PRINTABLE_START or b"\x00" in head[:1024]):
-            raise NotATable(what)
+            raise errors.UnsupportedContent(path=name, found=what)
     if head[257:262] == b"ustar":
-        raise NotATable("a tar archive")
+        raise errors.UnsupportedContent(path=name, found="a tar archive")
     start = head[:512].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        raise NotATable("a web page (HTML)")
+        raise errors.UnsupportedContent(path=name, found="a web page (HTML)")
     if start.startswith(b"<?xml"):
-        raise NotATable("an XML document")
+        raise errors.UnsupportedContent(path=name, found="an XML document")
     wide = _encoding.detect(head[:4096], False)[0].startswith(("utf-16", "utf-32"))
     controls = sum(head[:4096].count(bytes([b])) for b in (0, 2, 3, 4, 5, 6, 7, 8, 14, 15, 16))
     if not wide and controls > 0.02 * len(head[:4096]):
-        raise NotATable("binary data")
+        raise errors.UnsupportedContent(path=name, found="binary data")
 
 
-def _zip(path: Path) -> str:
+def _zip(path: Path, name: str) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             members = set(archive.namelist())
@@ -77,14 +74,16 @@ def _zip(path: Path) -> str:
         return "excel"  # a damaged archive: its reader says so
     if {"xl/workbook.xml", "xl/workbook.bin"} & members or kind.startswith(b"application/vnd.oasis.opendocument.spreadsheet"):
         return "excel"
-    raise NotATable("a Word or PowerPoint document" if "[Content_Types].xml" in members else "a ZIP archive")
+    raise errors.UnsupportedContent(
+        path=name, found="a Word or PowerPoint document" if "[Content_Types].xml" in members else "a ZIP archive"
+    )
 
 
-def _ole(head: bytes) -> str:
+def _ole(head: bytes, name: str) -> str:
     if "EncryptedPackage".encode("utf-16-le") in head:
-        raise NotATable("an Office file with a password")
+        raise errors.UnsupportedContent(path=name, found="an Office file with a password")
     if "WordDocument".encode("utf-16-le") in head:
-        raise NotATable("a Word document")
+        raise errors.UnsupportedContent(path=name, found="a Word document")
     return "excel"
 
 

@@ -19,10 +19,13 @@ from data_sanitizer.pipeline.report_rules import rule
 from data_sanitizer.pipeline.report_score import ColumnCounts, count_columns, score
 
 SCHEMA = "data-sanitizer.report/1"
+ILLUSTRATED = 200  # columns with examples, those with most impact
 SHOWN = 3  # examples of each rule in a column
 FREQUENT = 8  # most frequent values and patterns of a column
 _NUMBER = ("count", "min", "max", "mean", "std", "skew", "quantiles", "histogram")
 _DATE = ("format", "min", "max")
+
+Examples = dict[tuple[str | None, str], list[dict[str, Any]]]
 
 summary_html = report_page.summary_html
 summary_text = report_page.summary_text
@@ -70,9 +73,11 @@ def build_report(folder: Path, facts: RunFacts) -> dict[str, Any]:
     groups = report_counts.count_ledger(folder)
     counts = count_columns(facts.columns, profile, rows["in"] - rows["quarantined"], groups)
     copies = report_counts.count_duplicates(folder)
-    examples = _examples(report_counts.pick_examples(folder, groups), counts, profile)
     issues = report_findings.issues(counts, groups, rows, copies)
-    columns = _columns(counts, profile, groups, examples, issues)
+    impact = _impacts(issues)
+    illustrated = {None, *sorted(counts, key=lambda name: -impact[name])[:ILLUSTRATED]}
+    examples = _examples(report_counts.pick_examples(folder, groups), counts, profile, illustrated)
+    columns = _columns(counts, profile, groups, examples, impact)
     asked = report_findings.questions(groups, copies, examples)
     personal = report_findings.personal(columns)
     totals = _totals(counts, columns, groups, rows, len(asked), len(personal))
@@ -104,9 +109,11 @@ def build_report(folder: Path, facts: RunFacts) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The value with numbers that JSON cannot say (NaN, infinities) as null, and keys as text."""
+    """The value without what a JSON file cannot hold: NaN and infinities become null, bytes of a file name that are no text \\x…."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -118,33 +125,36 @@ def _sensitive(counts: ColumnCounts, entry: Mapping[str, Any]) -> str | None:
 
 
 def _examples(
-    entries: Sequence[dict[str, Any]], counts: Mapping[str, ColumnCounts], profile: Mapping[str, Any]
-) -> dict[tuple[str | None, str], list[dict[str, Any]]]:
+    entries: Sequence[dict[str, Any]], counts: Mapping[str, ColumnCounts], profile: Mapping[str, Any], shown: set[str | None]
+) -> Examples:
     """By column and action: the first entries of each rule that show something new; personal ones are masked."""
-    found: dict[tuple[str | None, str], list[dict[str, Any]]] = defaultdict(list)
+    found: Examples = defaultdict(list)
     seen: dict[tuple[Any, ...], set[tuple[Any, ...]]] = defaultdict(set)
     for entry in entries:
-        name = entry["column"]
-        hidden = bool(entry["sensitive"]) or (name in counts and _sensitive(counts[name], profile.get(name) or {}) is not None)
-        shown = example({**entry, "rule": entry["rule"] or "unnamed"}, hidden)
+        name, face = entry["column"], (entry["old"], entry["new"])
         known = seen[name, entry["action"], entry["rule"]]
-        face = (shown["before"], shown["after"])
-        if face not in known and len(known) < SHOWN:
-            known.add(face)
-            found[name, entry["action"]].append(shown)
+        if (name not in shown and entry["action"] != "convert") or face in known or len(known) == SHOWN:
+            continue
+        known.add(face)
+        hidden = bool(entry["sensitive"]) or (name in counts and _sensitive(counts[name], profile.get(name) or {}) is not None)
+        found[name, entry["action"]].append(example({**entry, "rule": entry["rule"] or "unnamed"}, hidden))
     return found
+
+
+def _impacts(issues: Sequence[Mapping[str, Any]]) -> dict[str | None, int]:
+    impact: dict[str | None, int] = defaultdict(int)
+    for issue in issues:
+        impact[issue["column"]] += issue["impact"]
+    return impact
 
 
 def _columns(
     counts: Mapping[str, ColumnCounts],
     profile: Mapping[str, Any],
     groups: Sequence[Group],
-    examples: Mapping[tuple[str | None, str], list[dict[str, Any]]],
-    issues: Sequence[Mapping[str, Any]],
+    examples: Examples,
+    impact: Mapping[str | None, int],
 ) -> list[dict[str, Any]]:
-    impact: dict[str, int] = defaultdict(int)
-    for issue in issues:
-        impact[issue["column"] or ""] += issue["impact"]
     mine: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
         mine[group.column or ""].append(group)
@@ -156,7 +166,7 @@ def _column(
     counts: ColumnCounts,
     entry: Mapping[str, Any],
     groups: Sequence[Group],
-    examples: Mapping[tuple[str | None, str], list[dict[str, Any]]],
+    examples: Examples,
     impact: int,
 ) -> dict[str, Any]:
     sensitive = _sensitive(counts, entry)
@@ -270,14 +280,14 @@ def _totals(
     }
 
 
-def _commands(
-    facts: RunFacts, groups: Sequence[Group], examples: Mapping[tuple[str | None, str], list[dict[str, Any]]]
-) -> list[dict[str, str]]:
+def _commands(facts: RunFacts, groups: Sequence[Group], examples: Examples) -> list[dict[str, str]]:
     """Commands that can be copied: check the run, ask about a cell, take a rule back, do it all again."""
     inputs = " ".join(shlex.quote(str(source["name"])) for source in facts.sources)
     run = shlex.quote(facts.output)
     undone = shlex.quote(facts.output.rstrip("/") + "-undone")
-    changes = sorted((g for g in groups if g.action == "set" and g.column is not None), key=lambda g: (-g.entries, g.column, g.rules))
+    changes = sorted(
+        (g for g in groups if g.action == "set" and examples.get((g.column, "set"))), key=lambda g: (-g.entries, g.column, g.rules)
+    )
     found = [("Check that input + ledger = output, and back", f"data-sanitizer verify {run} {inputs}")]
     if changes:
         row = examples[changes[0].column, "set"][0]["row"]

@@ -67,8 +67,6 @@ class Group:
 
 def count_ledger(folder: Path) -> list[Group]:
     """Every group of the ledger, ordered by column, rule and action; memory grows with the groups, not with the entries."""
-    fill = pl.col("rule").str.contains("fill_missing", literal=True)
-    emptying = pl.any_horizontal(pl.col("rule").str.contains(rule, literal=True) for rule in _EMPTYING)
     old, new = pl.col("old").is_null(), pl.col("new").is_null()
     groups = (
         _scan(folder / "ledger.parquet", _LEDGER)
@@ -76,8 +74,9 @@ def count_ledger(folder: Path) -> list[Group]:
         .agg(
             entries=pl.len(),
             wide=pl.col("row").null_count(),
-            filled=(~new & (old | fill)).sum(),
-            emptied=(new & ~old & ~emptying).sum(),
+            given=(~new).sum(),
+            given_anew=(~new & old).sum(),
+            taken=(new & ~old).sum(),
             sensitive=pl.col("sensitive").any(),
             confidence_sum=(pl.col("confidence") * CONFIDENCE_UNIT).round().cast(pl.Int64).sum(),
             confidence_min=pl.col("confidence").min(),
@@ -144,15 +143,18 @@ def _scan(path: Path, schema: dict[str, Any]) -> pl.LazyFrame:
 
 
 def _group(row: dict[str, Any]) -> Group:
+    rules = tuple((row["rule"] or "unnamed").split("+"))
     changed = row["action"] == "set"
+    filled = row["given"] if "fill_missing" in rules else row["given_anew"]
+    emptied = 0 if set(rules) & set(_EMPTYING) else row["taken"]
     return Group(
         column=row["column"],
-        rules=tuple((row["rule"] or "unnamed").split("+")),
+        rules=rules,
         action=row["action"],
         entries=row["entries"],
         wide=row["wide"],
-        filled=row["filled"] if changed else 0,
-        emptied=row["emptied"] if changed else 0,
+        filled=filled if changed else 0,
+        emptied=emptied if changed else 0,
         sensitive=bool(row["sensitive"]),
         confidence_sum=row["confidence_sum"],
         confidence_min=row["confidence_min"],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from difflib import SequenceMatcher
 from typing import Any
+
+from rapidfuzz.distance import Indel, Levenshtein
 
 WIDTH = 80  # characters shown of a cell
 LEAD = 24  # characters shown before the first difference of a long cell
@@ -68,9 +69,8 @@ def _both(old: str | None, new: str | None, sensitive: bool) -> tuple[str | None
         return left, right, _whole(left), _whole(right)
     old, new = _window(old, new)
     units: tuple[list[str], list[str]] = (_WORD.findall(old), _WORD.findall(new)) if sensitive else (list(old), list(new))
-    matcher = SequenceMatcher(None, units[0], units[1], autojunk=False)
-    spans = [code[1:] for code in matcher.get_opcodes() if code[0] != "equal"]
-    if matcher.ratio() < ALIKE:
+    spans = [(o.src_start, o.src_end, o.dest_start, o.dest_end) for o in Levenshtein.opcodes(*units) if o.tag != "equal"]
+    if Indel.normalized_similarity(*units) < ALIKE:
         spans = [(0, len(units[0]), 0, len(units[1]))]
     left, left_marks = _join(units[0], [(span[0], span[1]) for span in spans], sensitive)
     right, right_marks = _join(units[1], [(span[2], span[3]) for span in spans], sensitive)
@@ -94,7 +94,13 @@ def _join(units: list[str], changed: list[tuple[int, int]], hide: bool) -> tuple
     for unit in shown:
         ends.append(ends[-1] + len(unit))
     text = cut("".join(shown))
-    return text, [[ends[a], min(ends[b], len(text))] for a, b in changed if b > a and ends[a] < len(text)]
+    marks: list[Mark] = []
+    for start, end in ((ends[a], min(ends[b], len(text))) for a, b in changed if b > a):
+        if marks and start <= marks[-1][1]:
+            marks[-1][1] = end
+        elif start < end:
+            marks.append([start, end])
+    return text, marks
 
 
 def _shown(unit: str, hide: bool) -> str:

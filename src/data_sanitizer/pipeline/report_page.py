@@ -57,13 +57,14 @@ def summary_text(report: Mapping[str, Any]) -> str:
         f"  score      {_score(score['before']['score'])} → {_score(score['after']['score'])} of 100",
     ]
     for issue in report["issues"][:3]:
-        where = f" in {_printable(cut(issue['column'], 40))}" if issue["column"] is not None else ""
-        lines.append(f"  · {issue['title']}{where}: {issue['rows']:,} rows, {issue['done']}")
-    return "\n".join([*lines, "", f"  report     {_printable(report['output'])}/report.html", *_check(report)])
+        where = f" in {cut(issue['column'], 40)}" if issue["column"] is not None else ""
+        lines.append(f"  · {issue['title']}{where}: {issue['rows']:,} {'row' if issue['rows'] == 1 else 'rows'}, {issue['done']}")
+    lines += ["", f"  report     {report['output']}/report.html", *_check(report)]
+    return "\n".join(_visible(line) for line in lines)
 
 
 def _check(report: Mapping[str, Any]) -> list[str]:
-    return [f"  check it   {_printable(cut(report['commands'][0]['command'], 200))}"] if report["commands"] else []
+    return [f"  check it   {cut(report['commands'][0]['command'], 200)}"] if report["commands"] else []
 
 
 def _page(report: Mapping[str, Any], detailed: int, listed: int) -> str:
@@ -215,10 +216,6 @@ def _visible(text: str) -> str:
 def _finished(value: object) -> object:
     """What the page writes for a value: text with signs for what cannot be seen; what is markup already stays as it is."""
     return _visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-
-
-def _printable(text: object) -> str:
-    return _visible(str(text))
 
 
 def _type(name: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from data_sanitizer import extensions
 
@@ -41,6 +42,7 @@ _RULES = {
 }
 
 
+@cache
 def rule(name: str) -> Rule:
     """The words for a rule; one that this page has never met gets its own name and counts towards validity."""
     known = _RULES.get(name) or Rule(name.replace("_", " ").strip().capitalize() or "Unnamed rule", "validity", 2)
