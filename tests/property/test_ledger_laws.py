@@ -269,15 +269,23 @@ def changed_table(run: Path, data: st.DataObject) -> Change | None:
 
 
 def changed_ledger(run: Path, data: st.DataObject) -> Change | None:
-    """Another value, row or column in an entry, one entry too few or too many. A flag may go: it changes nothing."""
+    """Another value, row or column in an entry, one entry too few or too many, wherever the table shows what the entry says.
+
+    A flag changes nothing. CSV and JSONL keep no types, so that a conversion without a cell that was written back says nothing about them.
+    What a removed row would have become stands in the ledger alone.
+    """
     entries = ledger_of(run)
     counting = [i for i, action in enumerate(entries["action"]) if action != "flag"]
     if not counting:
         return None
     index = data.draw(st.sampled_from(counting))
     entry = entries.row(index, named=True)
-    fields = {"set": ["old", "new", "row", "column"], "convert": ["new", "column"]}.get(entry["action"], ["row", "column"])
-    field = data.draw(st.sampled_from([*fields, "gone", "twice"]))
+    fields = {"set": ["old", "new", "row", "column", "gone"], "convert": ["new", "column"]}.get(entry["action"], ["row", "column", "gone"])
+    if entry["action"] == "convert" and run_folder.cleaned_file(run).suffix == ".parquet":
+        fields = [*fields, "gone"]
+    if entry["action"] == "set" and not entries.filter(source=entry["source"], row=entry["row"], action="remove").is_empty():
+        fields = ["old"]
+    field = data.draw(st.sampled_from([*fields, "twice"]))
     by_name = {"gone": without(index), "twice": twice(index)}
     return "ledger.parquet", by_name.get(field) or with_cell(index, field, other(entry[field]))
 

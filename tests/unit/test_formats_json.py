@@ -148,10 +148,17 @@ def leaves(record: dict[str, Any], path: tuple[str, ...] = ()) -> dict[tuple[str
     return found
 
 
+def _is_json(text: str, value: Any) -> bool:
+    try:
+        return bool(json.loads(text) == value)
+    except ValueError:
+        return False
+
+
 def same(cell: Any, value: Any) -> bool:
     """Whether a cell says what the value said, whatever type its column has."""
     if isinstance(value, list):
-        return isinstance(cell, str) and cell == json.dumps(value, ensure_ascii=cell.isascii())
+        return isinstance(cell, str) and cell.startswith("[") and _is_json(cell, value)
     if isinstance(value, str):
         return bool(cell == value)
     if isinstance(value, bool):

@@ -53,6 +53,8 @@ def _plain(data: Bytes, i: int, n: int, rules: Rules) -> tuple[int, int]:
     for j in range(i, n):
         c = data[j]
         if (c == sep) | (c == LF) | (cr & (c == CR)):
+            if j == i + 1 and data[i] == CR and c == sep:  # a plain parser takes a field of one CR for an empty one
+                form = REWRITE
             return j, form
         if c == quote:
             form = REWRITE

@@ -210,8 +210,12 @@ class _Cutter:
             end = self._buffer.rfind(b"\n", 0, self._have) + 1
             regular, cells = self._counted(end)
             if cells <= _MOST_CELLS:
-                return end, regular
+                return end, regular and not self._has_cr_field(end)
         return self._scanned()
+
+    def _has_cr_field(self, end: int) -> bool:
+        """Whether some field may be a single CR, which a plain parser takes for an empty one."""
+        return self._buffer.find(b"\r", 0, end) >= 0 and self._buffer.find(bytes((13, self._sep)), 0, end) >= 0
 
     def _counted(self, end: int) -> tuple[bool, int]:
         """For records without quotes: whether delimiters are as many as lines ask for (one too many is the parser's to find); cells."""

@@ -188,6 +188,7 @@ def _column(
         "quality": counts.quality(),
         "rules": _rules(groups),
         "conversion": _conversion(conversions) if any(g.action == "convert" for g in groups) else None,
+        "notes": [e["evidence"] for e in examples.get((name, "flag"), []) if e["row"] is None and e["evidence"]],
         "examples": changes,
         "statistics": _statistics(entry, sensitive is not None),
     }

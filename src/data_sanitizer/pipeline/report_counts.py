@@ -64,6 +64,11 @@ class Group:
         """Entries that speak of one cell or one row, not of a whole column."""
         return self.entries - self.wide
 
+    @property
+    def fill_doubt(self) -> float:
+        """How many of the filled cells are expected to be wrong: those filled × (1 − mean confidence)."""
+        return self.filled * (1 - self.confidence_sum / CONFIDENCE_UNIT / self.entries)
+
 
 def count_ledger(folder: Path) -> list[Group]:
     """Every group of the ledger, ordered by column, rule and action; memory grows with the groups, not with the entries."""

@@ -11,7 +11,7 @@ from data_sanitizer.pipeline.report_score import ColumnCounts
 
 ISSUES = 100  # listed in report.json
 NAMED = 12  # columns named in one line
-_PERSONAL = ("flag_personal_data", "mask_personal_data")
+_DONE = {"fill_missing": "filled", "cap_outliers": "capped", "mask_personal_data": "masked"}  # anything else is repaired
 _TOLD_ELSEWHERE = (("flag_personal_data", "flagged"), ("fill_missing", "flagged"))  # as personal data, as missing values
 _FIXED_KINDS = {"identifier", "id", "code", "key", "phone", "postcode", "postal_code", "zip"}
 _WORD_KINDS = {"text", "name", "free_text", "string"}
@@ -20,7 +20,7 @@ _WORD_KINDS = {"text", "name", "free_text", "string"}
 def verdict(totals: Mapping[str, int], rows: Mapping[str, int]) -> str:
     """What happened to the table, in one or two plain sentences."""
     done = [
-        _amount(totals["cells_changed"], "cell was", "cells were") + " repaired" if totals["cells_changed"] else "",
+        _amount(totals["cells_changed"], "cell was", "cells were") + " changed" if totals["cells_changed"] else "",
         _amount(rows["merged"], "duplicate row", "duplicate rows") + " merged" if rows["merged"] else "",
         _amount(rows["quarantined"], "row", "rows") + " set aside" if rows["quarantined"] else "",
     ]
@@ -81,7 +81,7 @@ def _rule_issues(counts: Mapping[str, ColumnCounts], groups: Sequence[Group]) ->
         column_counts = counts.get(group.column or "")
         values = column_counts.rows - column_counts.missing if column_counts else 0
         for name in group.rules:
-            done = "repaired" if group.action == "set" else "flagged"
+            done = _DONE.get(name, "repaired") if group.action == "set" else "flagged"
             if rule(name).part == "uniqueness" or (name, done) in _TOLD_ELSEWHERE:
                 continue
             key = (group.column, name, done)
@@ -102,7 +102,7 @@ def questions(groups: Sequence[Group], copies: Mapping[str, Any], examples: Mapp
     found: dict[tuple[str | None, str], dict[str, Any]] = {}
     for group in groups:
         for name in group.rules if group.action == "flag" else ():
-            if name not in _PERSONAL:
+            if (name, "flagged") not in _TOLD_ELSEWHERE:
                 asked = found.setdefault((group.column, name), _question(group.column, name))
                 asked["cells"] += group.cells
                 asked["whole_column"] |= group.wide > 0
@@ -182,7 +182,7 @@ def untouched(
 
 def _why_missing(fills: bool) -> str:
     if fills:
-        return "No other column says enough about them to fill them with confidence."
+        return "Nothing in the table says reliably what stands there, or the value is personal: the column's own notes tell which."
     return "This recipe never invents a value. The recipe “complete” fills them and says how sure it is."
 
 

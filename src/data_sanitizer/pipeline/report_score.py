@@ -25,6 +25,7 @@ class ColumnCounts:
     flagged: int = 0
     filled: int = 0
     emptied: int = 0
+    fill_doubt: float = 0.0  # filled cells that are expected to be wrong, by their confidence
     sensitive: bool = False
     wide_flags: int = 0
     set_by_part: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -69,6 +70,7 @@ def _add(counts: ColumnCounts, group: Group) -> None:
         counts.changed += group.entries
         counts.filled += group.filled
         counts.emptied += group.emptied
+        counts.fill_doubt += group.fill_doubt
         for part in parts(group.rules):
             counts.set_by_part[part] += group.entries
     elif group.action == "flag":
@@ -89,6 +91,7 @@ def score(counts: Mapping[str, ColumnCounts], groups: Sequence[Group], rows: Map
         "cells": read * len(counts),
         "quarantined_cells": rows["quarantined"] * len(counts),
         "missing": [sum(c.missing for c in counts.values()), sum(c.missing_after for c in counts.values())],
+        "fill_doubt": round(sum(c.fill_doubt for c in counts.values()), 2),
         "row_flags": {part: _row_flags(groups, part) for part in _CELL_PARTS},
         "duplicate_rows": [rows["merged"] + remaining, remaining],
     }
@@ -106,7 +109,7 @@ def _row_flags(groups: Iterable[Group], part: str) -> int:
 
 def _side(used: Mapping[str, Any], rows: Mapping[str, int], side: int) -> dict[str, float | None]:
     found = {
-        "completeness": _share(used["missing"][side], used["cells"]),
+        "completeness": _share(used["missing"][side] + side * used["fill_doubt"], used["cells"]),
         "validity": _share(used["validity"][side], used["cells"] + used["quarantined_cells"]),
         "consistency": _share(used["consistency"][side], used["cells"]),
         "uniqueness": _share(used["duplicate_rows"][side], (used["rows_read"], rows["kept"])[side]),
@@ -116,5 +119,5 @@ def _side(used: Mapping[str, Any], rows: Mapping[str, int], side: int) -> dict[s
     return {"score": total, **{name: None if share is None else round(share, 6) for name, share in found.items()}}
 
 
-def _share(problems: int, of: int) -> float | None:
+def _share(problems: float, of: int) -> float | None:
     return None if of <= 0 else max(0.0, 1 - problems / of)
