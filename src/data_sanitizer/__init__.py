@@ -1,8 +1,8 @@
 """Data Sanitizer cleans dirty tables without doing harm, and proves it: every change is recorded and can be taken back.
 
-    import data_sanitizer as ds
-    result = ds.clean("customers.csv")
-    result.data, result.ledger, result.report
+import data_sanitizer as ds
+result = ds.clean("customers.csv")
+result.data, result.ledger, result.report
 """
 
 from __future__ import annotations

@@ -51,14 +51,16 @@ def _reading(command: Any) -> Any:
         click.option("--no-header", is_flag=True, help="The first row is data, not names."),
         click.option("--delimiter", help="The sign between fields of a text file, as ',' or 'tab'."),
         click.option("--encoding", help="The encoding of a text file, as utf-8 or cp1252."),
-        click.option("--input-format", type=click.Choice(["csv", "json", "jsonl", "parquet", "arrow", "excel"]), help="Read as this format."),
+        click.option(
+            "--input-format", type=click.Choice(["csv", "json", "jsonl", "parquet", "arrow", "excel"]), help="Read as this format."
+        ),
     ):
         command = option(command)
     return command
 
 
 def _read_options(sheet: str | None, no_header: bool, delimiter: str | None, encoding: str | None, input_format: str | None) -> ReadOptions:
-    from data_sanitizer.model import ReadOptions  # noqa: PLC0415
+    from data_sanitizer.model import ReadOptions
 
     delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter
     return ReadOptions(input_format, encoding, delimiter, False if no_header else None, sheet)
@@ -95,8 +97,8 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
     INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also gzip or zstd compressed, or - for standard input. Several inputs
     are cleaned as one table.
     """
-    from data_sanitizer.pipeline.sanitize import RunOptions  # noqa: PLC0415
-    from data_sanitizer.recipe import load_recipe  # noqa: PLC0415
+    from data_sanitizer.pipeline.sanitize import RunOptions
+    from data_sanitizer.recipe import load_recipe
 
     if output is None and not (dry_run or check):
         raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
@@ -110,7 +112,7 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
 
 
 def _clean(inputs: list[str], output: Path | None, recipe: Any, options: RunOptions, dry: bool) -> dict[str, Any]:
-    from data_sanitizer.pipeline.sanitize import sanitize  # noqa: PLC0415
+    from data_sanitizer.pipeline.sanitize import sanitize
 
     if not dry and output is not None:
         return sanitize(inputs, output, recipe, options)
@@ -119,7 +121,7 @@ def _clean(inputs: list[str], output: Path | None, recipe: Any, options: RunOpti
 
 
 def _print_report(report: dict[str, Any], as_json: bool, output: Path | None) -> None:
-    from data_sanitizer.pipeline.report import summary_text  # noqa: PLC0415
+    from data_sanitizer.pipeline.report import summary_text
 
     if as_json:
         click.echo(json.dumps(report, ensure_ascii=False))
@@ -139,7 +141,7 @@ def _changes(report: dict[str, Any]) -> int:
 @_reading
 def profile(input_: str, **reading: Any) -> None:
     """Print what a table holds, column by column, as JSON."""
-    from data_sanitizer.pipeline.sanitize import RunOptions, profiled  # noqa: PLC0415
+    from data_sanitizer.pipeline.sanitize import RunOptions, profiled
 
     click.echo(json.dumps(profiled([input_], RunOptions(reading=_read_options(**reading))), ensure_ascii=False, indent=2))
 
@@ -151,7 +153,7 @@ def profile(input_: str, **reading: Any) -> None:
 @_reading
 def convert(input_: str, output: Path, force: bool, **reading: Any) -> None:
     """Read a table well and write it plainly; no cell is changed. The ending of FILE names the format."""
-    from data_sanitizer.pipeline.conversion import convert as run  # noqa: PLC0415
+    from data_sanitizer.pipeline.conversion import convert as run
 
     for line in run(input_, output, _read_options(**reading), force):
         click.echo(line, err=True)
@@ -162,7 +164,7 @@ def convert(input_: str, output: Path, force: bool, **reading: Any) -> None:
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
 def verify(run: Path, inputs: tuple[str, ...]) -> None:
     """Prove a run: input + ledger = output, and output - ledger = input."""
-    from data_sanitizer.verification import verify as check  # noqa: PLC0415
+    from data_sanitizer.verification import verify as check
 
     click.echo(str(check(run, list(inputs))), err=True)
 
@@ -175,7 +177,7 @@ def verify(run: Path, inputs: tuple[str, ...]) -> None:
 @click.option("--show", is_flag=True, help="Show personal data too.")
 def explain(run: Path, row: int, column: str | None, source: str | None, show: bool) -> None:
     """Tell what happened to a row, or to one cell of it, and why. Rows count from 0."""
-    from data_sanitizer.explanation import explain as tell  # noqa: PLC0415
+    from data_sanitizer.explanation import explain as tell
 
     click.echo(tell(run, row, column, source, show=show).text)
 
@@ -193,7 +195,7 @@ def explain(run: Path, row: int, column: str | None, source: str | None, show: b
 def undo(run: Path, output: Path, row: int | None, column: str | None, rule: str | None, cluster: str | None, source: str | None,
          everything: bool, force: bool) -> None:  # fmt: skip
     """Write a new run in which chosen changes are taken back. Filters combine."""
-    from data_sanitizer.pipeline.undo_run import undo_run  # noqa: PLC0415
+    from data_sanitizer.pipeline.undo_run import undo_run
 
     undo_run(run, output, row=row, column=column, rule=rule, cluster=cluster, source=source, everything=everything, force=force)
     click.echo(f"Report: {output / 'report.html'}", err=True)

@@ -75,7 +75,9 @@ def _touched(plan: Plan) -> list[str]:
     return list(dict.fromkeys(a.column for a in plan.actions("clean", "convert")))
 
 
-def _changes(name: str, stages: Sequence[pl.DataFrame], cleaned: pl.Series, rows: pl.Series, plan: Plan) -> tuple[pl.DataFrame, ColumnChange] | None:
+def _changes(
+    name: str, stages: Sequence[pl.DataFrame], cleaned: pl.Series, rows: pl.Series, plan: Plan
+) -> tuple[pl.DataFrame, ColumnChange] | None:
     """One entry for each cell of the column that is not what it was, save those that a conversion gives back unchanged."""
     before, after = stages[0][name], stages[-1][name]
     action = converts(plan).get(name)
@@ -122,12 +124,22 @@ def _combinations(actions: Sequence[Action], codes: NDArray[np.int64]) -> pl.Dat
     for code in codes.tolist():
         chosen = [a for bit, a in enumerate(actions) if code >> bit & 1]
         evidence = "; ".join(a.evidence for a in chosen)
-        rows.append((code, "+".join(a.step for a in chosen), max((a.version for a in chosen), default=1), evidence, min((a.confidence for a in chosen), default=1.0)))
+        rows.append(
+            (
+                code,
+                "+".join(a.step for a in chosen),
+                max((a.version for a in chosen), default=1),
+                evidence,
+                min((a.confidence for a in chosen), default=1.0),
+            )
+        )
     schema = {"code": pl.Int64, "rule": pl.String, "rule_version": pl.UInt16, "evidence": pl.String, "confidence": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _particular(joined: pl.DataFrame, action: Action, changed: pl.Series, stages: Sequence[pl.DataFrame], plan: Plan, index: pl.Series) -> pl.DataFrame:
+def _particular(
+    joined: pl.DataFrame, action: Action, changed: pl.Series, stages: Sequence[pl.DataFrame], plan: Plan, index: pl.Series
+) -> pl.DataFrame:
     """The same with the evidence and the confidence that a step has for each cell."""
     module = extensions.load("steps", action.step)
     if not (hasattr(module, "evidence") or hasattr(module, "confidence")):
@@ -145,7 +157,10 @@ def _how(action: Action, before: pl.DataFrame, index: pl.Series) -> pl.DataFrame
     """Evidence and confidence of an action for the rows of `index`; from the step where they differ from cell to cell."""
     module = extensions.load("steps", action.step)
     told = {name: getattr(module, name)(action) for name in ("evidence", "confidence") if hasattr(module, name)}
-    fixed = {"evidence": pl.repeat(action.evidence, len(index), eager=True), "confidence": pl.repeat(action.confidence, len(index), eager=True)}
+    fixed = {
+        "evidence": pl.repeat(action.evidence, len(index), eager=True),
+        "confidence": pl.repeat(action.confidence, len(index), eager=True),
+    }
     if not told:
         return pl.DataFrame(fixed)
     given = before[index].select(**told)

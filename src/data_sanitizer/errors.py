@@ -63,7 +63,9 @@ class GateFailed(DataSanitizerError):
 
 
 class VerificationFailed(GateFailed):
-    """{run} does not agree with its input: {why}. The run or the input was changed after cleaning; clean again, and compare the sha256 in manifest.json."""
+    """{run} does not agree with its input: {why}. The run or the input was changed after cleaning; clean again, and compare the sha256
+    in manifest.json.
+    """
 
 
 class ChangesFound(GateFailed):
@@ -90,7 +92,9 @@ class OutputExists(UsageError):
 
 
 class RunUnreadable(UsageError):
-    """{path} is not a finished run: {why}. Give the folder that `data-sanitizer clean -o` wrote; a run without manifest.json did not finish."""
+    """{path} is not a finished run: {why}. Give the folder that `data-sanitizer clean -o` wrote; a run without manifest.json did not
+    finish.
+    """
 
 
 class NotInRun(UsageError):
@@ -120,7 +124,9 @@ class EmptyInput(InputError):
 
 
 class UnsupportedContent(InputError):
-    """{path} is not a table we read: its content looks like {found}. We read CSV, TSV, JSON, JSONL, Parquet, Arrow IPC and Excel, also gzip or zstd compressed."""
+    """{path} is not a table we read: its content looks like {found}. We read CSV, TSV, JSON, JSONL, Parquet, Arrow IPC and Excel, also
+    gzip or zstd compressed.
+    """
 
 
 class MalformedInput(InputError):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 from platformdirs import user_cache_path
@@ -14,20 +18,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: the user's cache folder, or a temporary one where that cannot be written."""
+    """Where compiled kernels are kept: the user's cache folder, or a new temporary one where that cannot be written.
+
+    The temporary one is private to this process: numba runs what it finds in its cache, so it must not be a place that others can fill.
+    """
     folder = user_cache_path("data-sanitizer") / f"kernels-numba-{numba.__version__}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        folder = Path(tempfile.gettempdir()) / "data-sanitizer-kernels"
-        folder.mkdir(exist_ok=True)
-    return folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError as error:
+        logging.getLogger(__name__).info("kernels are compiled anew: the cache folder cannot be made (%s)", error.strerror)
+    private = tempfile.mkdtemp(prefix="data-sanitizer-kernels-")
+    atexit.register(shutil.rmtree, private, ignore_errors=True)
+    return Path(private)
 
 
-numba.config.CACHE_DIR = str(cache_folder())
+setattr(numba.config, "CACHE_DIR", str(cache_folder()))  # noqa: B010  numba makes the attribute when it starts
 
 
 def kernel(function: F) -> F:
     """Compile on first call, keep the result on disk, release the interpreter lock while running."""
-    compiled: F = numba.njit(cache=True, nogil=True)(function)
-    return compiled
+    return cast(F, numba.njit(cache=True, nogil=True)(function))

@@ -67,7 +67,7 @@ class Result:
 
     def save(self, output: str | Path, force: bool = False) -> Path:
         """Copy the run to a folder of your own."""
-        import shutil  # noqa: PLC0415
+        import shutil
 
         with run_folder.written_aside(Path(output), force) as folder:
             shutil.copytree(self.folder, folder, dirs_exist_ok=True)
@@ -122,5 +122,3 @@ def _as_given(frame: pl.DataFrame, kind: type) -> Any:
     if home == "pandas":
         return frame.to_pandas()
     return frame.to_arrow() if home == "pyarrow" else frame
-
-

@@ -59,4 +59,6 @@ class Action:
     parameters: dict[str, Any] = field(default_factory=dict)
     evidence: str = ""
     confidence: float = 1.0
-    mode: str = "clean"  # clean: cells become other cells; convert: the column gets a type; flag: cells are marked; note: the column is marked
+    mode: str = (
+        "clean"  # clean: cells become other cells; convert: the column gets a type; flag: cells are marked; note: the column is marked
+    )

@@ -102,7 +102,7 @@ def load_recipe(source: str | Path | Mapping[str, Any] | Recipe | None) -> Recip
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
-    import yaml  # noqa: PLC0415  only recipes from files need it
+    import yaml
 
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
@@ -141,7 +141,9 @@ def _steps(recipe: str, given: Any) -> list[tuple[str, Any]]:
     if isinstance(given, dict):
         return list(given.items())
     if not isinstance(given, list):
-        raise RecipeError(recipe=recipe, why="`steps` is neither a list nor a mapping", kind="steps", known=", ".join(extensions.names("steps")))
+        raise RecipeError(
+            recipe=recipe, why="`steps` is neither a list nor a mapping", kind="steps", known=", ".join(extensions.names("steps"))
+        )
     return [(entry, None) if isinstance(entry, str) else next(iter(entry.items())) for entry in given]
 
 

@@ -73,7 +73,8 @@ def test_no_right_to_read(tmp_path: Path, capfd: pytest.CaptureFixture[str], mon
 @pytest.mark.parametrize(
     ("recipe", "word"),
     [
-        ("steps: {trim_banks: {}}", "trim_banks"), ("steps: {dates: {ordr: dmy}}", "ordr"), ("stepps: {}", "stepps"), ("extends: bold", "bold"),
+        ("steps: {trim_banks: {}}", "trim_banks"), ("steps: {dates: {ordr: dmy}}", "ordr"), ("stepps: {}", "stepps"),
+        ("extends: bold", "bold"),
         ("steps: [", "YAML"), ("- a\n- b", "mapping"), ("duplicates: {key: [nope]}", "nope"), ("steps: {dates: {except: [nope]}}", "nope"),
         ("seed: many", "seed"),
     ],

@@ -1,4 +1,4 @@
-"""A table full of traps: every row is another record, every digit and accent means something. Nothing may be changed into something else."""
+"""A table full of traps: every row is another record, every digit and accent means something. Nothing may become something else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from data_sanitizer.pipeline.sanitize import sanitize
 from data_sanitizer.recipe import load_recipe
 
 ROWS = 800
-NAMES = ["José García", "Jose Garcia", "Zoë Müller", "Zoe Muller", "Anna de la Cruz", "O'Neil Na", "Null", "Ng Ơn", "王伟", "Ana María Núñez"]
+NAMES = [
+    "José García",
+    "Jose Garcia",
+    "Zoë Müller",
+    "Zoe Muller",
+    "Anna de la Cruz",
+    "O'Neil Na",
+    "Null",
+    "Ng Ơn",
+    "王伟",
+    "Ana María Núñez",
+]
 COUNTRIES = ["DE", "FR", "NA", "US", "NO", "GB", "NG", "NE"]  # Namibia, Norway, Niger and Nigeria
 REGIONS = ["EMEA", "APAC", "NA", "LATAM"]
 DRUGS = ["Hydroxyzine", "Hydralazine", "Celebrex", "Celexa", "Prednisone", "Prednisolone"]  # names that look alike and are not

@@ -197,7 +197,7 @@ def test_any_change_can_be_taken_back_and_the_others_stay(case: Case, data: st.D
 @given(cases(), st.data())
 def test_undoing_one_by_one_ends_at_the_input(case: Case, data: st.DataObject) -> None:
     with cleaned(case) as (run, inputs):
-        for number in range(40):
+        for number in range(4):
             possible = choices(run)
             if not possible:
                 break

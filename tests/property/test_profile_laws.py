@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import polars as pl
 import pytest
@@ -15,8 +17,25 @@ from data_sanitizer.profile.sample import RowSample
 
 CELLS = st.one_of(
     st.none(),
-    st.sampled_from(["", " ", "N/A", "null", "007", "42", "-3", "1,234", "1.234", "1.234,50", "3.14", "18/03/2015", "03/04/2015", "2015-03-18"]),
-    st.sampled_from(["2015-03-18 10:00:00", "a@b.org", "http://x.org", "+49 30 1234", "AB-12", "Anna", " Anna  B ", "é", "e\u0301", "true", "12.5 %", "€ 3"]),
+    st.sampled_from(
+        ["", " ", "N/A", "null", "007", "42", "-3", "1,234", "1.234", "1.234,50", "3.14", "18/03/2015", "03/04/2015", "2015-03-18"]
+    ),
+    st.sampled_from(
+        [
+            "2015-03-18 10:00:00",
+            "a@b.org",
+            "http://x.org",
+            "+49 30 1234",
+            "AB-12",
+            "Anna",
+            " Anna  B ",
+            "é",
+            "e\u0301",
+            "true",
+            "12.5 %",
+            "€ 3",
+        ]
+    ),
     st.text(max_size=12),
     st.integers(-(10**16), 10**16).map(str),
     st.floats(-1e9, 1e9, allow_nan=False).map(lambda x: f"{x:.3f}"),
@@ -33,7 +52,11 @@ def told(table: TableStatistics) -> dict[str, object]:
     """Everything a profile says, as plain values."""
     profiles = summarise(table, {"a": pl.String(), "b": pl.String()})
     kinds = {n: (p.values, p.thousands, p.date_order, p.currencies, p.sample.to_dict(as_series=False)) for n, p in profiles.items()}
-    return {"columns": {n: described(p) for n, p in profiles.items()}, "kinds": kinds, "sample": table.sample.rows().to_dict(as_series=False)}
+    return {
+        "columns": {n: described(p) for n, p in profiles.items()},
+        "kinds": kinds,
+        "sample": table.sample.rows().to_dict(as_series=False),
+    }
 
 
 @settings(max_examples=60)
@@ -41,7 +64,7 @@ def told(table: TableStatistics) -> dict[str, object]:
 def test_any_split_and_order_of_merging_gives_the_same_profile(rows: list[tuple[str | None, str | None]], cuts: list[int]) -> None:
     frame = pl.DataFrame(rows, schema={"a": pl.String, "b": pl.String}, orient="row")
     edges = [0, *sorted(min(c, frame.height) for c in cuts), frame.height]
-    parts = [statistics(frame[a:b], a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [statistics(frame[a:b], a) for a, b in itertools.pairwise(edges)]
     merged = TableStatistics(sample=RowSample(seed=5))
     for part in reversed(parts):
         merged.merge(part)

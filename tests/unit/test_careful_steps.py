@@ -50,15 +50,18 @@ def test_trim_blanks(clean: Clean) -> None:
 
 
 def test_normalize_unicode(clean: Clean) -> None:
-    ran = clean(["e\u0301", "a\u200bb", "\ufeffx", "soft\u00adhyphen", "क्षि", "👨\u200d👩\u200d👧", "بِسْم", "\u2126", "x\x07y"], "normalize_unicode")
+    ran = clean(
+        ["e\u0301", "a\u200bb", "\ufeffx", "soft\u00adhyphen", "क्षि", "👨\u200d👩\u200d👧", "بِسْم", "\u2126", "x\x07y"], "normalize_unicode"
+    )
     assert ran.column.to_list() == ["é", "ab", "x", "softhyphen", "क्षि", "👨\u200d👩\u200d👧", "بِسْم", "Ω", "xy"]
 
 
 @pytest.mark.parametrize(
     ("spoilt", "text"),
     [
-        ("JosÃ©", "José"), ("MÃ¼ller", "Müller"), ("donâ€™t", "don’t"), ("Â£5", "£5"), ("ÃƒÂ©tÃƒÂ©", "été"),  # spoilt, the last one twice
-        ("José", "José"), ("SÃO PAULO", "SÃO PAULO"), ("Ã", "Ã"), ("naïve “quote”", "naïve “quote”"), ("10 °C", "10 °C"),  # as they should be
+        ("JosÃ©", "José"), ("MÃ¼ller", "Müller"), ("donâ€™t", "don’t"), ("Â£5", "£5"), ("ÃƒÂ©tÃƒÂ©", "été"),  # spoilt, the last twice
+        ("WeiÃ\x9f", "Weiß"), ("LuÃ\xads", "Luís"),
+        ("José", "José"), ("SÃO PAULO", "SÃO PAULO"), ("Ã", "Ã"), ("naïve “quote”", "naïve “quote”"), ("10 °C", "10 °C"),  # right
     ],
 )  # fmt: skip
 def test_fix_encoding(clean: Clean, spoilt: str, text: str) -> None:
@@ -80,7 +83,13 @@ def test_null_tokens_by_column_evidence(clean: Clean, cells: list[str], kept: li
 
 
 def test_a_person_may_be_called_null(clean: Clean) -> None:
-    assert clean(["Null", "Smith", "Na", "Nan", "Jones"], "null_tokens", name="last_name").column.to_list() == ["Null", "Smith", "Na", "Nan", "Jones"]
+    assert clean(["Null", "Smith", "Na", "Nan", "Jones"], "null_tokens", name="last_name").column.to_list() == [
+        "Null",
+        "Smith",
+        "Na",
+        "Nan",
+        "Jones",
+    ]
 
 
 def test_dates_take_the_one_order_of_the_column(clean: Clean) -> None:
@@ -180,7 +189,9 @@ def test_units_that_differ_in_case_are_two_units(clean: Clean) -> None:
 
 
 def test_a_misspelling_beyond_doubt_is_repaired_and_a_doubtful_one_is_flagged(clean: Clean) -> None:
-    cells = ["Georgia"] * 60 + ["Gerogia"] + ["Virginia"] * 60 + ["V*rginia"] + ["Gambia"] * 60 + ["Zambia"] + ["Class A"] * 60 + ["Class B"]
+    cells = (
+        ["Georgia"] * 60 + ["Gerogia"] + ["Virginia"] * 60 + ["V*rginia"] + ["Gambia"] * 60 + ["Zambia"] + ["Class A"] * 60 + ["Class B"]
+    )
     ran = clean(cells, "category_typos")
     assert set(ran.column) == {"Georgia", "Virginia", "Gambia", "Zambia", "Class A", "Class B"}
     flagged = ran.ledger.filter(pl.col("action") == "flag")

@@ -279,12 +279,16 @@ def test_a_plan_travels_and_does_not_depend_on_chunks() -> None:
 
 
 WORDS = st.sampled_from(["red", "blue", "green", "", "N/A"])
-ROWS = st.lists(st.tuples(WORDS, st.sampled_from(["x", "y", ""]), st.one_of(st.just(""), st.integers(-50, 999).map(str))), min_size=20, max_size=60)
+ROWS = st.lists(
+    st.tuples(WORDS, st.sampled_from(["x", "y", ""]), st.one_of(st.just(""), st.integers(-50, 999).map(str))), min_size=20, max_size=60
+)
 
 
 @settings(max_examples=25)
 @given(ROWS)
-def test_fills_are_values_of_the_column_and_a_second_run_changes_nothing(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]) -> None:
+def test_fills_are_values_of_the_column_and_a_second_run_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]
+) -> None:
     table = pl.DataFrame(rows, schema=["colour", "size", "x"], orient="row")
     folder = tmp_path_factory.mktemp("fill")
     once, ledger = run(folder, table)

@@ -1,7 +1,7 @@
 """Rows with equal keys, found in bounded memory: 128-bit keys in a file, sorted part by part.
 
-A key is 16 bytes a row in a file in row order. Where all keys fit the budget they are sorted at once; else they are first dealt out by their
-top bits into partitions that fit. With 128 bits a false merge is not to be expected (n^2 / 2^129: 1e-23 for 100 million rows).
+A key is 16 bytes a row in a file in row order. Where all keys fit the budget they are sorted at once; else they are first dealt out by
+their top bits into partitions that fit. With 128 bits a false merge is not to be expected (n^2 / 2^129: 1e-23 for 100 million rows).
 """
 
 from __future__ import annotations

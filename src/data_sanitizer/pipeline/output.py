@@ -60,7 +60,9 @@ def _parquet(table: pl.LazyFrame, path: Path) -> None:
     table.sink_parquet(path, compression="zstd", row_group_size=ROW_GROUP, maintain_order=True)
 
 
-def _drained(rows: Callable[[], Iterator[pl.DataFrame]], schema: Mapping[str, pl.DataType], write_table: Callable[[pl.LazyFrame], None]) -> None:
+def _drained(
+    rows: Callable[[], Iterator[pl.DataFrame]], schema: Mapping[str, pl.DataType], write_table: Callable[[pl.LazyFrame], None]
+) -> None:
     """Write what a generator gives; an error of the generator comes out as it is, and not as Polars wraps it."""
     failures: list[BaseException] = []
 
@@ -109,7 +111,9 @@ class _Output:
             if gone.any():
                 self._set_aside(block, frame.filter(pl.Series(gone)), gone, survivors)
                 frame = frame.filter(pl.Series(~gone))
-            self.quarantine.add(pl.DataFrame([(block.source.name, i.row, i.reason, i.text) for i in block.quarantined], schema=QUARANTINE, orient="row"))
+            self.quarantine.add(
+                pl.DataFrame([(block.source.name, i.row, i.reason, i.text) for i in block.quarantined], schema=QUARANTINE, orient="row")
+            )
             self.kept += frame.height
             block.cleaned.unlink()
             yield frame
@@ -130,7 +134,11 @@ class _Output:
         read = ledger.given_back(rows, numbers, about, converts(self._plan))
         own = removed_schema(self._survey.schema)
         source, row, reason = list(own)[:3]
-        told = {source: pl.lit(block.source.name), row: pl.Series(numbers), reason: self._reasons(survivors)}
+        told: dict[str, pl.Expr | pl.Series] = {
+            source: pl.lit(block.source.name),
+            row: pl.Series(numbers),
+            reason: self._reasons(survivors),
+        }
         self.removed.add(read.with_columns(**told).select(list(own)))
 
     def _reasons(self, survivors: NDArray[np.int64]) -> pl.Series:
@@ -145,7 +153,9 @@ class _Output:
                 gone, survivors = self._gone(block)
                 if gone.any():
                     rows = pl.Series("row", block.rows[gone])
-                    removals = ledger.entries(rows, source=source.name, action=ledger.REMOVE, rule=RULE, rule_version=1, evidence=self._reasons(survivors))
+                    removals = ledger.entries(
+                        rows, source=source.name, action=ledger.REMOVE, rule=RULE, rule_version=1, evidence=self._reasons(survivors)
+                    )
                     entries = pl.concat([entries, removals]).sort("row", maintain_order=True)
                 yield entries
 
@@ -168,7 +178,8 @@ def write_duplicates(found: ExactDuplicates, sources: Sequence[SourceRows], remo
     order = np.argsort(ordinals, kind="stable")
     own, leader = placed(ordinals[order], sources), placed(leaders[order], sources)
     table = own.with_columns(
-        cluster=pl.Series(leaders[order]).cast(pl.String), survivor_source=leader["source"], survivor_row=leader["row"], kind=pl.lit("exact"),
+        cluster=pl.Series(leaders[order]).cast(pl.String), survivor_source=leader["source"], survivor_row=leader["row"],
+        kind=pl.lit("exact"),
         confidence=pl.lit(1.0, pl.Float32), decision=pl.when(pl.Series(kept[order])).then(pl.lit("kept")).otherwise(pl.lit("removed")),
     )  # fmt: skip
     a, b = placed(found.survivors, sources), placed(found.rows, sources)
@@ -176,5 +187,5 @@ def write_duplicates(found: ExactDuplicates, sources: Sequence[SourceRows], remo
     matches = matches.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit('{"all columns": "exact"}'))
     for name, frame, schema in (("duplicates", table, DUPLICATES), ("matches", matches, MATCHES)):
         spool = Spool(folder, name, schema)
-        spool.add(frame.select(list(schema)).cast(dict(schema)))
+        spool.add(frame.select([pl.col(c).cast(t) for c, t in schema.items()]))
         spool.write(folder / f"{name}.parquet")

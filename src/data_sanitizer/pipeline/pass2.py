@@ -55,7 +55,9 @@ def duplicates(survey: Survey, budget: int) -> ExactDuplicates:
     return find(survey.keys, budget)
 
 
-def _block(block: Block, *, source: SourceRows, prefix: str, survey: Survey, plan: Plan, compared: frozenset[str], scratch: Path) -> CleanBlock:
+def _block(
+    block: Block, *, source: SourceRows, prefix: str, survey: Survey, plan: Plan, compared: frozenset[str], scratch: Path
+) -> CleanBlock:
     frame = aligned(block, survey.schema)
     chunk = data_cleaning.clean_chunk(frame, block.rows, plan, survey.sensitive)
     changed, difference = _key_changes(chunk, compared)

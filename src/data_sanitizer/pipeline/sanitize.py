@@ -75,7 +75,8 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             run_folder.write_json(folder / "profile.json", profile)
             sources = _sources(readings, survey, inputs)
             facts = report.RunFacts(
-                sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed, rows_quarantined=written.quarantined,
+                sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed,
+                rows_quarantined=written.quarantined,
                 columns=list(survey.schema), profile=profile, recipe=recipe.described(), stages=clock.seconds, versions=versions(),
                 started=started, output=str(output),
             )  # fmt: skip
@@ -104,7 +105,9 @@ def profiled(inputs: Sequence[str], options: RunOptions) -> dict[str, Any]:
         return described_profile(pass1.survey(readings, Recipe(), Path(scratch), options.threads))
 
 
-def write_manifest(folder: Path, inputs: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any], rows: Mapping[str, int], **more: Any) -> None:
+def write_manifest(
+    folder: Path, inputs: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any], rows: Mapping[str, int], **more: Any
+) -> None:
     """manifest.json, the last file: without times and paths, so that equal runs have equal manifests."""
     kept = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("report."))
     manifest = {
@@ -153,7 +156,7 @@ def _check_unchanged(inputs: Sequence[str], marks: Sequence[tuple[int, int] | No
 
 
 def _clear(scratch: Path) -> None:
-    import shutil  # noqa: PLC0415
+    import shutil
 
     shutil.rmtree(scratch)
 

@@ -37,7 +37,7 @@ class ColumnStatistics:
         """Add the cells of one block."""
         self.rows += len(cells.text)
         for statistic in (self.shapes, self.distinct, self.frequent, self.lengths, self.numbers):
-            statistic.update(cells)  # type: ignore[attr-defined]
+            statistic.update(cells)
 
     def merge(self, other: Self) -> None:
         """Take in another part of the column."""

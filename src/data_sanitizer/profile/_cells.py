@@ -115,7 +115,10 @@ def _words(data: Any, a: int, b: int, n: Any) -> int:
 
 @kernel
 def _count(data: Any, a: int, b: int, n: Any) -> None:
-    """Count the characters of data[a:b] by class: 1 upper 2 lower 3 digit 4 . 5 , 6 blank 7 - 8 / : 9 @ 10 + ( ) ' 11 beyond ASCII 12 other."""
+    """Count the characters of data[a:b].
+
+    Classes: 1 upper 2 lower 3 digit 4 . 5 , 6 blank 7 - 8 / : 9 @ 10 + ( ) ' 11 beyond ASCII 12 other.
+    """
     for k in range(13):
         n[k] = 0
     for i in range(a, b):
@@ -195,17 +198,21 @@ def _look(cell: Any) -> tuple[int, int]:
 def _look_beyond(cell: Any) -> int:
     """Flags of a cell with characters beyond ASCII, from its UTF-8 bytes.
 
-    Plain are the letters of U+00A1-02FF (lead bytes C2-CB), Greek and Cyrillic (CE-D5), dashes, quotes and signs (E2 80 90 - E2 BF), and the
-    ideographs (E3 81 - E9). All else may be unusual: the test is wide, the step that follows is exact.
+    Plain are the letters of U+00A1-02FF (lead bytes C2-CB), Greek and Cyrillic (CE-D5), dashes, quotes and signs (E2 80 90 - E2 BF), and
+    the ideographs (E3 81 - E9). All else may be unusual: the test is wide, the step that follows is exact.
     """
     unusual, garbled = 0, 0
     first, second = np.uint8(0), np.uint8(0)
     for c in cell:
         unusual |= (c == 0xCC) | (c == 0xCD) | ((c >= 0xD6) & (c <= 0xE1)) | (c >= 0xEA)
         unusual |= (second == 0xC2) & ((c <= 0xA0) | (c == 0xAD))
-        unusual |= ((first == 0xE2) & (((second == 0x80) & ((c < 0x90) | (c >= 0xA8) & (c <= 0xAF))) | ((second == 0x81) & (c >= 0x9F)))) & (c >= 0x80)
+        unusual |= (
+            (first == 0xE2) & (((second == 0x80) & ((c < 0x90) | (c >= 0xA8) & (c <= 0xAF))) | ((second == 0x81) & (c >= 0x9F)))
+        ) & (c >= 0x80)
         unusual |= (first == 0xE2) & (second == 0x84) | ((first == 0xE3) & (second == 0x80) & (c == 0x80))
-        garbled |= (first == 0xC3) & (second >= 0x82) & (second <= 0xB4) & ((c == 0xC2) | (c == 0xC5) | (c == 0xC6) | (c == 0xCB) | (c == 0xE2))
+        garbled |= (
+            (first == 0xC3) & (second >= 0x82) & (second <= 0xB4) & ((c == 0xC2) | (c == 0xC5) | (c == 0xC6) | (c == 0xCB) | (c == 0xE2))
+        )
         first, second = second, c
     return s.NON_ASCII | (s.UNUSUAL if unusual else 0) | (s.GARBLED if garbled else 0)
 
@@ -294,9 +301,10 @@ def scan(column: pl.Series) -> Cells:
     filled = text.drop_nulls()
     # The bytes of all cells in one array without a copy through a Python str, which takes ten times as long beyond ASCII.
     data = filled.cast(pl.Binary).cast(pl.List(pl.UInt8)).explode(empty_as_null=False).to_numpy() if len(filled) else _NO_BYTES
-    u8 = lambda: np.zeros(n, np.uint8)  # noqa: E731
-    cells = Cells(text, np.empty(n, np.uint64), np.empty(n, np.uint64), u8(), u8(), np.empty(n), np.zeros(n, np.uint32), np.zeros(n, np.uint16), u8())
-    _scan_cells(data, sizes, _TOKENS, cells.hash1, cells.hash2, cells.shapes, cells.details, cells.numbers, cells.lengths, cells.flags, cells.tokens)  # fmt: skip
+    shapes, details, tokens = (np.zeros(n, np.uint8) for _ in range(3))
+    hash1, hash2 = np.empty(n, np.uint64), np.empty(n, np.uint64)
+    cells = Cells(text, hash1, hash2, shapes, details, np.empty(n), np.zeros(n, np.uint32), np.zeros(n, np.uint16), tokens)
+    _scan_cells(data, sizes, _TOKENS, hash1, hash2, shapes, details, cells.numbers, cells.lengths, cells.flags, tokens)
     return cells
 
 

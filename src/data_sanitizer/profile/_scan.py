@@ -35,7 +35,8 @@ SHAPES: Final = (
     "word",  # letters, blanks, and the punctuation of names
     "text",
 )
-(MISSING, INTEGER, LEADING_ZERO, LONG_DIGITS, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA, GROUPED_POINT,
+(MISSING, INTEGER, LEADING_ZERO, LONG_DIGITS, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA,
+ GROUPED_POINT,
  DATE_YMD, DATE_DMY, DATE_MDY, DATE_AMBIGUOUS, TIMESTAMP, TIME, EMAIL, URL, DIGITS_AND_SIGNS, CODE, WORD, TEXT) = range(len(SHAPES))  # fmt: skip
 
 # unusual: may hold invisible characters, unusual blanks or letters in parts; garbled: may be UTF-8 read as Windows-1252

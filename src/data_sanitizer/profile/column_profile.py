@@ -38,12 +38,66 @@ from data_sanitizer.profile.numbers import Numbers, NumberSummary
 
 NUMBER_SHAPES = (INTEGER, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA, GROUPED_POINT)
 DATE_SHAPES = (DATE_YMD, DATE_DMY, DATE_MDY, DATE_AMBIGUOUS)
-BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}, {"on", "off"}, {"ja", "nein"}, {"oui", "non"}, {"si", "no"}, {"sí", "no"})
+BOOLEANS = (
+    {"true", "false"},
+    {"yes", "no"},
+    {"y", "n"},
+    {"t", "f"},
+    {"on", "off"},
+    {"ja", "nein"},
+    {"oui", "non"},
+    {"si", "no"},
+    {"sí", "no"},
+)
 
 # Columns whose digits are a name, not a quantity. Matched as whole words of the column's name.
 _NAMES_OF_CODES = frozenset(
-    "id ids key code codes zip zipcode plz postcode postal phone telephone tel mobile fax ssn sku isbn issn ean upc gtin iban bic account acct "
-    "number no nr num ref reference serial barcode uuid guid vat tin npi fips siret ein index tuple".split()
+    [
+        "id",
+        "ids",
+        "key",
+        "code",
+        "codes",
+        "zip",
+        "zipcode",
+        "plz",
+        "postcode",
+        "postal",
+        "phone",
+        "telephone",
+        "tel",
+        "mobile",
+        "fax",
+        "ssn",
+        "sku",
+        "isbn",
+        "issn",
+        "ean",
+        "upc",
+        "gtin",
+        "iban",
+        "bic",
+        "account",
+        "acct",
+        "number",
+        "no",
+        "nr",
+        "num",
+        "ref",
+        "reference",
+        "serial",
+        "barcode",
+        "uuid",
+        "guid",
+        "vat",
+        "tin",
+        "npi",
+        "fips",
+        "siret",
+        "ein",
+        "index",
+        "tuple",
+    ]
 )
 
 # Null tokens that may be answers in a column of words; whether they are is for the recipe to decide.
@@ -150,7 +204,7 @@ class ColumnProfile:
 
     @cached_property
     def date_order(self) -> str | None:
-        """"ymd", "dmy" or "mdy" where all dates of the column can be read in that one order and at least one can be read in no other."""
+        """ "ymd", "dmy" or "mdy" where all dates of the column can be read in that one order and at least one can be read in no other."""
         return _date_order(self)
 
 
@@ -284,13 +338,14 @@ def _sampled(name: str, sample: pl.DataFrame) -> pl.DataFrame:
 
 
 def patterns(sample: pl.DataFrame, most: int = 10) -> list[tuple[str, int]]:
-    """The commonest character patterns (A for a capital, a for a small letter, 9 for a digit; runs beyond 4 shortened) of a value sample."""
+    """The commonest character patterns of a value sample: A for a capital, a for a small letter, 9 for a digit; long runs shortened."""
     if sample.is_empty():
         return []
     shape = pl.col("value").str.slice(0, 40).str.replace_all(r"\p{Lu}", "A").str.replace_all(r"\p{Ll}", "a").str.replace_all(r"\d", "9")
     for letter in "Aa9":
         shape = shape.str.replace_all(f"{letter}{{5,}}", f"{letter * 4}+")
-    counted = sample.select(shape.alias("pattern"), "count").group_by("pattern").agg(pl.col("count").sum()).sort(["count", "pattern"], descending=[True, False])  # fmt: skip
+    counted = sample.select(shape.alias("pattern"), "count").group_by("pattern").agg(pl.col("count").sum())
+    counted = counted.sort(["count", "pattern"], descending=[True, False])
     return [(p, int(n)) for p, n in counted.head(most).iter_rows()]
 
 
@@ -309,4 +364,12 @@ def described(c: ColumnProfile) -> dict[str, Any]:
 
 def _numbers(n: NumberSummary) -> dict[str, Any]:
     quantiles = {str(q): n.quantile(q) for q in (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)}
-    return {"count": n.count, "min": n.least, "max": n.most, "mean": n.mean, "std": n.deviation, "quantiles": quantiles, "histogram": n.histogram()}
+    return {
+        "count": n.count,
+        "min": n.least,
+        "max": n.most,
+        "mean": n.mean,
+        "std": n.deviation,
+        "quantiles": quantiles,
+        "histogram": n.histogram(),
+    }

@@ -27,7 +27,8 @@ LANES = ("plain", "ambiguous_point", "ambiguous_comma")
 def _bin(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Bin 0.._HALF for |x|: 0 is zero."""
     bits = (np.abs(values).view(np.int64) >> 45) - ((1023 + _LOWEST) << 7)
-    return np.clip(bits + 1, 0, _HALF)
+    bins: NDArray[np.int64] = np.clip(bits + 1, 0, _HALF)
+    return bins
 
 
 def _middle(index: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -91,7 +92,7 @@ class Numbers:
             self.lanes.setdefault(name, Lane()).merge(lane)
 
     def resolve(self, thousands: str | None) -> NumberSummary:
-        """One summary of all numbers; an ambiguous number with the sign `thousands` ("." or ",") stands for a thousand times its reading."""
+        """One summary of all numbers; an ambiguous number with the sign `thousands` (point or comma) is a thousand times its reading."""
         scales = {"plain": 1, "ambiguous_point": 1000 if thousands == "." else 1, "ambiguous_comma": 1000 if thousands == "," else 1}
         parts = [(self.lanes[name], scales[name]) for name in LANES if name in self.lanes]
         values, counts = _support(parts)

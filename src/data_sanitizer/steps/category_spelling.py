@@ -1,7 +1,8 @@
 """Write the values of a category one way where they differ only in case or blanks: the commonest way.
 
-Where most values of the column follow one style (Like This, LIKE THIS, like this), the spelling in that style goes before the commoner one:
-"Georgia" beside "North Dakota", whatever the number of cells with "georgia". Values of one or two characters, where case often carries meaning (units, chemical symbols), only where the other spelling is a rare exception.
+Where most values of the column follow one style (Like This, LIKE THIS, like this), the spelling in that style goes before the commoner
+one: "Georgia" beside "North Dakota", whatever the number of cells with "georgia". Values of one or two characters, where case often
+carries meaning (units, chemical symbols), only where the other spelling is a rare exception.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
 
 def near_values(counts: Mapping[str, int]) -> dict[str, str]:
     """Value -> the one value at least twice as frequent that it may be a misspelling of."""
-    from rapidfuzz import process  # noqa: PLC0415  only tables with categories need it
-    from rapidfuzz.distance import OSA  # noqa: PLC0415
+    from rapidfuzz import process
+    from rapidfuzz.distance import OSA
 
     most = max(counts.values()) // 2
     rare = [v for v, n in counts.items() if n <= most and len(v) >= 4 and any(c.isalpha() for c in v)]
@@ -82,7 +82,12 @@ def _obvious(value: str, target: str, counts: Mapping[str, int]) -> bool:
     word = _word_at(target, start)
     if len(wrong) == len(right) == 2 and wrong == right[::-1] and wrong.isalpha() and len(word) >= 5:
         return counts[target] >= 20 * counts[value]
-    if len(wrong) == len(right) == 1 and not (wrong.isalnum() or wrong.isspace() or wrong in "-'./&") and right.isalpha() and len(word) >= 4:
+    if (
+        len(wrong) == len(right) == 1
+        and not (wrong.isalnum() or wrong.isspace() or wrong in "-'./&")
+        and right.isalpha()
+        and len(word) >= 4
+    ):
         return True
     inside = 0 < start < len(target) - 1 and len(word) >= 6 and len(target) >= 12 and max(len(wrong), len(right)) == 1
     return inside and (wrong + right).isalpha() and counts[target] >= 50 * counts[value]
@@ -112,7 +117,9 @@ def _parents(profile: ColumnProfile, near: Mapping[str, str], options: Mapping[s
         if dependency.strength > _STRENGTH and dependency.cover > _COVER:
             votes = vote_table(profile.table.rows, dependency.parent, profile.name)
             sure = votes.filter(
-                pl.col("best").is_in(targets) & (pl.col("agree") >= options["support"]) & (pl.col("agree") >= options["share"] * pl.col("support"))
+                pl.col("best").is_in(targets)
+                & (pl.col("agree") >= options["support"])
+                & (pl.col("agree") >= options["share"] * pl.col("support"))
             )
             found[dependency.parent] = dict(zip(sure[dependency.parent].to_list(), sure["best"].to_list(), strict=True))
     return {parent: table for parent, table in found.items() if table}

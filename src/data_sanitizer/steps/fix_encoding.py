@@ -36,14 +36,18 @@ def clean(action: Action) -> pl.Expr:
 
 def repaired(text: str) -> str:
     """The text, decoded again as often as that is certain to be right."""
-    import ftfy.bad_codecs  # noqa: F401, PLC0415  registers sloppy-windows-1252
+    import ftfy.bad_codecs  # noqa: F401  registers sloppy-windows-1252
 
     for _ in range(3):
-        try:
-            again = text.encode("sloppy-windows-1252").decode("utf-8")
-        except UnicodeError:
-            return text
-        if len(again) >= len(text):
+        again = next((r for codec in ("sloppy-windows-1252", "latin-1") if (r := _read_again(text, codec)) is not None), None)
+        if again is None or len(again) >= len(text):
             return text
         text = again
     return text
+
+
+def _read_again(text: str, codec: str) -> str | None:
+    try:
+        return text.encode(codec).decode("utf-8")
+    except UnicodeError:
+        return None

@@ -1,8 +1,8 @@
 """Write the same letter the same way: Unicode NFC, no invisible characters, ordinary blanks.
 
-Canonical composition (NFC, UAX #15) changes the coding and never the look. Removed are control characters, zero-width spaces, byte order
-marks, word joiners and soft hyphens; every kind of blank becomes a space. Joiners that scripts and emoji need (U+200C, U+200D) and direction
-marks stay.
+Canonical composition (NFC, UAX #15) changes the coding and never the look. Removed are control characters, zero-width spaces, byte
+order marks, word joiners and soft hyphens; every kind of blank becomes a space. Joiners that scripts and emoji need (U+200C, U+200D)
+and direction marks stay.
 """
 
 from __future__ import annotations

@@ -36,16 +36,16 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     return Action("null_tokens", VERSION, column, {"tokens": tokens}, f"means no value in a column of kind {profile.kind}", 0.99)
 
 
-def _means_nothing(token: str, profile: ColumnProfile) -> bool:
-    if token in _ALWAYS:
+def _means_nothing(word: str, profile: ColumnProfile) -> bool:
+    if word in _ALWAYS:
         return True
     if profile.kind in _NUMERIC_KINDS and profile.filled > 0:
         return True
-    if token in _UNLESS_A_NAME:
+    if word in _UNLESS_A_NAME:
         return not re.search(r"name|first|last", profile.name.lower())
-    if token == "na":
+    if word == "na":
         return not re.search(r"name|first|last", profile.name.lower()) and not _short_codes(profile)
-    return token in _SIGNS and not _short_codes(profile)
+    return word in _SIGNS and not _short_codes(profile)
 
 
 def _short_codes(profile: ColumnProfile) -> bool:

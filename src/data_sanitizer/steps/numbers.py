@@ -125,7 +125,8 @@ def back(action: Action) -> pl.Expr:
 
 def written(numbers: pl.Series, parameters: Mapping[str, Any]) -> pl.Series:
     """Numbers as the column writes them. Built column by column: as one expression it would double with every thousands sign."""
-    value, before, after = pl.col("value"), *(parameters["currency"] or "#").split("#")
+    value = pl.col("value")
+    before, after = str(parameters["currency"] or "#").split("#")
     table = numbers.alias("value").to_frame().with_columns(whole=pl.lit(None, pl.String), fraction=pl.lit(None, pl.String))
     table = table.with_columns(**_digits(value, parameters["decimals"]))
     if parameters["thousands"]:

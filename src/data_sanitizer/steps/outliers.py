@@ -59,6 +59,7 @@ def flag(action: Action) -> pl.Expr:
 
     def outside(cells: pl.Series) -> pl.Series:
         values = numbers.read(cells, action.parameters) if cells.dtype == pl.String else cells
-        return (values < low) | (values > high)
+        outer: pl.Series = (values < low) | (values > high)
+        return outer
 
     return pl.col(action.column).map_batches(outside, return_dtype=pl.Boolean)
