@@ -224,7 +224,7 @@ def main() -> None:
         code = 0
     except Exception as error:  # noqa: BLE001  the last resort: no traceback, and no text of a library that may quote a cell
         click.echo(f"Error: this is a bug in Data Sanitizer ({type(error).__name__} at {_place(error)}). Please report it.", err=True)
-        code = 5
+        raise SystemExit(5) from None
     sys.exit(int(code))
 
 

@@ -25,7 +25,7 @@ from data_sanitizer.pipeline.undo_run import undo_run
 from data_sanitizer.recipe import load_recipe
 from data_sanitizer.verification import verify
 
-few = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+few = settings(max_examples=16, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 # Every kind of column has cells that stay, cells that are repaired, and cells that say nothing.
 NOISE = ("", " ", "n/a", "NULL", "-")
