@@ -31,6 +31,7 @@ class Source:
     """One input as the run knows it; `first` is the number of its row 0 when all sources are counted through."""
 
     name: str
+    number: int
     first: int
     rows: int
     quarantined: int
@@ -117,7 +118,8 @@ def open_run(folder: Path) -> Run:
         raise RunUnreadable(path=folder, why=f"its manifest.json does not list {missing[0]}.parquet")
     names = _source_names(folder, [name for name, _, _ in inputs])
     firsts = np.cumsum([0, *(rows for _, rows, _ in inputs)]).tolist()
-    sources = tuple(Source(n, first, rows, quarantined) for n, first, (_, rows, quarantined) in zip(names, firsts, inputs, strict=False))
+    facts = zip(names, firsts, inputs, strict=False)
+    sources = tuple(Source(name, number, first, *counts) for number, (name, first, (_, *counts)) in enumerate(facts))
     return Run(folder, manifest, sources, _schema(folder), _conversions(folder))
 
 
@@ -171,11 +173,11 @@ class Replay:
 
     def columns(self, source: Source) -> pl.DataFrame:
         """The entries about whole columns, which stand before those about the rows of a source."""
-        return self._ledger.take(2 * source.first)
+        return self._ledger.take(_place(source))
 
     def stretch(self, source: Source, start: int, stop: int) -> Stretch:
         """The next records of a source; stretches follow each other without a gap."""
-        last = 2 * (source.first + stop - 1) + 1
+        last = _place(source, stop - 1)
         entries, removed, quarantine = self._ledger.take(last), self._removed.take(last), self._quarantine.take(last)
         gone, aside = removed[:, 1].to_numpy(), quarantine["row"].to_numpy()
         kept = np.ones(stop - start, bool)
@@ -200,16 +202,21 @@ class Replay:
             raise RunUnreadable(path=self.run.folder, why=f"{self.run.cleaned.name} has more rows than were kept")
 
     def _row_places(self, frame: pl.DataFrame) -> Ordinals:
-        return 2 * self.run.ordinals(frame[:, 0], frame[:, 1]) + 1
+        """The places of the rows that a table tells of in its first two columns, source and row."""
+        return 2 * (self.run.ordinals(frame[:, 0], frame[:, 1]) + self.run.numbers(frame[:, 0])) + 1
 
     def _entry_places(self, frame: pl.DataFrame) -> Ordinals:
-        """Entries about a whole column come before the rows of their source, which may have none."""
+        """Entries about a whole column come before the rows of their source."""
         of_row = frame["row"].is_not_null()
-        firsts = [s.first for s in self.run.sources]
-        places = 2 * np.array(firsts, np.int64)[self.run.numbers(frame["source"])]
-        rows = frame.filter(of_row)
-        places[of_row.to_numpy()] = self._row_places(rows)
+        places = np.array([_place(s) for s in self.run.sources], np.int64)[self.run.numbers(frame["source"])]
+        places[of_row.to_numpy()] = self._row_places(frame.filter(of_row))
         return places
+
+
+def _place(source: Source, row: int | None = None) -> int:
+    """The place of a row, or of what concerns all rows of a source, in the order of a table; no two have the same one."""
+    before = 2 * (source.first + source.number)
+    return before if row is None else before + 2 * row + 1
 
 
 class _Cursor:

@@ -164,7 +164,7 @@ def test_what_has_no_honest_fill_stays_missing_and_says_why(tmp_path: Path) -> N
     cleaned, ledger = run(tmp_path, pl.DataFrame(rows))
     assert cleaned.row(5) == (None, None, None, None, "a")
     assert notes(ledger) == {
-        "text": "not filled: nearly every value is different",
+        "text": "not filled: too many different values",
         "email": "not filled: the column holds personal data",
         "count": "not filled: its numbers count the rows",
         "nothing": "not filled: every cell is empty",
@@ -179,12 +179,19 @@ def test_everything_fills_all_but_empty_columns(tmp_path: Path) -> None:
     assert set(notes(ledger)) == {"nothing"}
 
 
-def test_an_identifier_is_filled_only_where_the_vote_is_sure(tmp_path: Path) -> None:
-    rows = [(f"0{i % 5}123", CITIES[i % 5]) for i in range(200)] + [(f"1{i:04d}", "Rome") for i in range(30)]
-    rows[1], rows[5] = ("", "Bonn"), ("", "Rome")
-    cleaned, ledger = run(tmp_path, pl.DataFrame(rows, schema=["postcode", "city"], orient="row"))
-    assert cleaned["postcode"].gather([1, 5]).to_list() == ["01123", None]
-    assert fills(ledger, "postcode")["confidence"].min() >= fill_missing.SURE
+def test_an_identifier_that_comes_again_and_again_is_filled_like_a_category(tmp_path: Path) -> None:
+    cleaned, ledger = run(tmp_path, places(holes={7: "postcode"}))
+    assert cleaned["postcode"][7] == "02123"
+    assert fills(ledger, "postcode")["evidence"].to_list() == ["conditional on city, 39 rows"]
+
+
+def test_a_key_into_another_table_is_not_guessed(tmp_path: Path) -> None:
+    """Two orders for each customer, whose name stands beside the number."""
+    rows = [(f"0{700 + i // 2}", f"name {i // 2}") for i in range(100)]
+    rows[10] = ("", "name 5")
+    cleaned, ledger = run(tmp_path, pl.DataFrame(rows, schema=["customer_no", "client"], orient="row"))
+    assert cleaned["customer_no"][10] is None
+    assert notes(ledger) == {"customer_no": "not filled: too many different values"}
 
 
 def test_below_the_least_confidence_a_cell_stays_missing(tmp_path: Path) -> None:

@@ -220,6 +220,8 @@ def test_any_bytes_give_the_same_records_in_blocks_of_any_size(dirt: bytes, bloc
 
 
 @given(DIRTY)
+@example(b"\r,a\nx\r,\r\r\n")
+@example(b',,""\n')
 def test_the_compiled_scanner_agrees_with_a_plain_one(dirt: bytes) -> None:
     text = dirt.replace(b"\xe9", b"e").decode()
     text = START.decode() + text

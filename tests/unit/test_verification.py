@@ -21,10 +21,10 @@ from data_sanitizer.verification import Verification, verify
 
 SECRET = "Kassandra"
 HEAD = "name,state,amount,day\n"
-ROWS = [f"Person {i},{'Georgia' if i % 3 else 'Ohio'},\"{i + 1}.234,50\",{i % 28 + 1:02}/02/2021\n" for i in range(24)]
+ROWS = [f'Person {i},{"Georgia" if i % 3 else "Ohio"},"{i + 1}.234,50",{i % 28 + 1:02}/02/2021\n' for i in range(24)]
 ODD = [f' {SECRET} ,georgia," 17,00",1/2/2021\n', "Berta,Georgia,n/a,05/02/2021\n", "one,field,too,many,here\n"]
 FIRST = HEAD + "".join([*ROWS, *ODD, ROWS[0], ROWS[0]])
-SECOND = HEAD + "".join([ROWS[1], f"{SECRET},Ohio,\"9,00\",07/02/2021\n"])
+SECOND = HEAD + "".join([ROWS[1], f'{SECRET},Ohio,"9,00",07/02/2021\n'])
 
 
 @pytest.fixture(scope="module", params=run_folder.FORMATS)
@@ -135,7 +135,7 @@ SET = pl.col("action") == "set"
     ("how", "why"),
     [
         (lambda e: e.with_columns(old=pl.when(SET).then(pl.col("old") + "x").otherwise("old")), "another value before the change"),
-        (lambda e: e.with_columns(row=pl.when(SET).then(pl.lit(2_000_000, pl.UInt64)).otherwise("row")), "a row that its source does not have"),
+        (lambda e: e.with_columns(row=pl.when(SET).then(pl.lit(99, pl.UInt64)).otherwise("row")), "a row that its source"),
         (lambda e: e.with_columns(column=pl.when(SET).then(pl.lit("nowhere")).otherwise("column")), "a cell that does not exist"),
         (lambda e: e.with_columns(action=pl.when(SET).then(pl.lit("wish")).otherwise("action")), "a cell that does not exist"),
         (lambda e: e.with_columns(source=pl.lit("elsewhere.csv")), "a source that the run does not have"),

@@ -53,7 +53,7 @@ def _plain(data: Bytes, i: int, n: int, rules: Rules) -> tuple[int, int]:
     for j in range(i, n):
         c = data[j]
         if (c == sep) | (c == LF) | (cr & (c == CR)):
-            if j == i + 1 and data[i] == CR and c == sep:  # a plain parser takes a field of one CR for an empty one
+            if c == sep and j > i and data[j - 1] == CR:  # the plain parser would drop this CR
                 form = REWRITE
             return j, form
         if c == quote:
@@ -201,9 +201,10 @@ def _spill_empty(data: Bytes, i: int, n: int, rules: Rules, memo: Ints) -> bool:
     """Whether all fields after the expected number are empty."""
     fields, start = 0, i
     while True:
-        end, _form = _field(data, start, n, True, rules, memo)
+        end, form = _field(data, start, n, True, rules, memo)
         fields += 1
-        if fields > rules.cols and _content_end(data, start, end, rules) > start:
+        empty = 2 if form == QUOTED else 0
+        if fields > rules.cols and _content_end(data, start, end, rules) > start + empty:
             return False
         if data[end] == CR and not rules.cr:
             end += 1

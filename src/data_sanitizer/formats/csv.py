@@ -214,7 +214,7 @@ class _Cutter:
         return self._scanned()
 
     def _has_cr_field(self, end: int) -> bool:
-        """Whether some field may be a single CR, which a plain parser takes for an empty one."""
+        """Whether some field ends in a CR of its own, which the plain parser would drop."""
         return self._buffer.find(b"\r", 0, end) >= 0 and self._buffer.find(bytes((13, self._sep)), 0, end) >= 0
 
     def _counted(self, end: int) -> tuple[bool, int]:

@@ -37,7 +37,8 @@ SHAPES: Final = (
 )
 (MISSING, INTEGER, LEADING_ZERO, LONG_DIGITS, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA,
  GROUPED_POINT,
- DATE_YMD, DATE_DMY, DATE_MDY, DATE_AMBIGUOUS, TIMESTAMP, TIME, EMAIL, URL, DIGITS_AND_SIGNS, CODE, WORD, TEXT) = range(len(SHAPES))  # fmt: skip
+ DATE_YMD, DATE_DMY, DATE_MDY, DATE_AMBIGUOUS, TIMESTAMP, TIME, EMAIL, URL, DIGITS_AND_SIGNS, CODE, WORD,
+ TEXT) = range(len(SHAPES))  # fmt: skip
 
 # unusual: may hold invisible characters, unusual blanks or letters in parts; garbled: may be UTF-8 read as Windows-1252
 FLAGS: Final = ("edge_blank", "inner_blanks", "non_ascii", "control", "upper", "lower", "plus_sign", "unusual", "garbled")

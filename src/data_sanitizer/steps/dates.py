@@ -32,9 +32,10 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     two_digit_years = any(details[d] for d in range(len(details)) if d % 6 >= 3)
     if order is None or two_digit_years:
         return Action("dates", VERSION, column, evidence=_question(profile, two_digit_years), confidence=0.5, mode="note")
-    if profile.count(*DATE_SHAPES) != profile.filled or not _all_fit(profile, order):
-        return None
     formats = _formats(profile, order)
+    if profile.count(*DATE_SHAPES) != profile.filled or not _all_fit(profile, order):
+        evidence = f"no date that reads {order} as the others do; the column stays text because of such cells"
+        return Action("dates", VERSION, column, {"formats": formats}, evidence, confidence=0.9, mode="flag")
     return Action("dates", VERSION, column, {"formats": formats}, f"every cell is a date; {_reason(profile, order)}", mode="convert")
 
 
@@ -90,3 +91,8 @@ def parse(action: Action) -> pl.Expr:
 def back(action: Action) -> pl.Expr:
     """Date to text."""
     return pl.col(action.column).dt.strftime(action.parameters["formats"][0])
+
+
+def flag(action: Action) -> pl.Expr:
+    """True for cells that are no date of the column."""
+    return pl.col(action.column).is_not_null() & parse(action).is_null()

@@ -3,9 +3,11 @@
 Every fill is a value that stands in the column already, written as it stands there, and has its own confidence. Categories and booleans
 take a vote of the up to four columns that tell most of them, each speaking through the rows with the same value. Numbers and dates take the
 median of the three or more rows with the same value in the column that explains them best. Where no column has such rows, the commonest
-value or the median of the whole column is taken. Identifiers and texts are filled only where the vote is sure. Columns of personal data,
-columns in which nearly every value is different, and numbers that count the rows have no honest fill: they stay as they are, with a remark
-why, unless the option `everything` is set. `method` is auto, or mode, median or conditional alone.
+value or the median of the whole column is taken. Columns of personal data, identifiers and texts with few rows for each different value,
+and numbers that count the rows have no honest fill: they stay as they are, with a remark why, unless the option `everything` is set. That
+is decided by the column alone, not by what others say, so that a second run, which knows the fills of the first, decides the same.
+
+`method` is auto, or mode, median or conditional alone. Fills below `min_confidence` are not made; a second run may be surer.
 
 Confidence is the lower bound (Wilson, 90 %) of a share of rows: for a vote those of the group with the same value, weighted by the square
 of the strength of the parents; for a median those within a tenth of all rows, by rank, of it.
@@ -23,7 +25,7 @@ import polars as pl
 from data_sanitizer.errors import RecipeError
 from data_sanitizer.model import Action
 from data_sanitizer.profile.column_profile import ColumnProfile, TableSample
-from data_sanitizer.profile.dependencies import MOST_DISTINCT, explaining, vote_table, wilson
+from data_sanitizer.profile.dependencies import explaining, vote_table, wilson
 from data_sanitizer.steps import dates, null_tokens, numbers, outliers
 from data_sanitizer.steps._votes import Votes, listed, named, vote
 
@@ -32,7 +34,7 @@ OPTIONS: Mapping[str, Any] = {"method": "auto", "min_confidence": 0.0, "everythi
 
 METHODS = ("auto", "conditional", "median", "mode")
 PARENTS = 4
-SURE = 0.8  # the least confidence with which an identifier or a text is filled
+REPEATED = 4  # rows for each different value, on average, make values that can be guessed from the others
 LEAST_ROWS = 3  # for the median of a group; in a vote the bound takes care of small groups
 ENTRIES = 20_000  # parent values in all tables of one column; the largest groups are kept
 _CLOSE = 0.1  # of all rows, by rank
@@ -50,8 +52,6 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     if why and not (everything and table.rows[column].count()):
         return Action("fill_missing", VERSION, column, evidence=f"not filled: {why}", mode="note")
     least = float(options["min_confidence"])
-    if order is None and profile.kind not in ("category", "boolean") and not everything:
-        least = max(least, SURE)
     tables = _tables(column, table, order) if method in ("auto", "conditional") else []
     default = _default(column, table, None if method == "mode" else order, least) if method != "conditional" else None
     if not tables and default is None:
@@ -89,8 +89,8 @@ def _no_honest_fill(profile: ColumnProfile, table: TableSample, order: pl.Series
         return "every cell is empty"
     if profile.sensitive:
         return "the column holds personal data"
-    if order is None and profile.kind not in ("category", "boolean") and cells.n_unique() > max(MOST_DISTINCT * len(cells), 1):
-        return "nearly every value is different"
+    if order is None and profile.kind not in ("category", "boolean") and REPEATED * cells.n_unique() > len(cells):
+        return "too many different values"
     return "its numbers count the rows" if _counts_rows(profile) else None
 
 

@@ -28,8 +28,12 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     """One way of writing for the whole column, or none."""
     if profile.typed or profile.kind not in ("integer", "decimal"):
         return None
-    if profile.thousands is None or profile.count(*NUMBER_SHAPES) != profile.filled or profile.flags["plus_sign"]:
+    if profile.thousands is None or profile.flags["plus_sign"]:
         return None
+    if profile.count(*NUMBER_SHAPES) != profile.filled:
+        signs = {"thousands": profile.thousands, "decimal": decimal_sign(profile)}
+        evidence = "no number in a column of numbers, which stays text because of such cells"
+        return Action("numbers", VERSION, column, signs, evidence, confidence=0.9, mode="flag")
     currency = _currency(profile)
     style = _decimals(profile)
     if currency is None or style is None:
@@ -158,3 +162,10 @@ def _grouped(table: pl.DataFrame, sign: str) -> pl.DataFrame:
         split = whole.str.slice(0, size - place) + sign + whole.str.slice(size - place)
         table = table.with_columns(whole=pl.when(size > place).then(split).otherwise(whole))
     return table
+
+
+def flag(action: Action) -> pl.Expr:
+    """True for cells that are no number."""
+    return pl.col(action.column).map_batches(
+        lambda cells: cells.is_not_null() & read(cells, action.parameters).is_null(), return_dtype=pl.Boolean
+    )

@@ -1,7 +1,8 @@
 """Flag numbers that lie far from all others; nothing is changed.
 
-Robust z-score 0.6745 |x - median| / MAD (Iglewicz and Hoaglin 1993), on the logarithm where all numbers are positive and the upper half is
-stretched; the interquartile range stands in where the MAD is 0. A column where many values are that far has a long tail, not outliers.
+Robust z-score 0.6745 |x - median| / MAD (Iglewicz and Hoaglin 1993) with a MAD for either half, so that a longer side is measured by its
+own length, and on the logarithm where all numbers are positive and that makes them more symmetric. A column where many values are that far
+has a long tail, not outliers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data_sanitizer.model import Action
 from data_sanitizer.profile.column_profile import ColumnProfile
@@ -40,17 +42,20 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
 
 def bounds(number: NumberSummary, limit: float) -> tuple[float, float, str] | None:
     """Lowest and highest ordinary number, and the scale they were found on; None where the numbers hardly vary."""
-    q1, q2, q3 = (number.quantile(q) for q in (0.25, 0.5, 0.75))
-    skewed = number.least > 0 and (q3 - q2) > 1.5 * (q2 - q1) > 0
-    values = np.log(number.values) if skewed else number.values
-    middle = float(np.log(q2)) if skewed else q2
-    mad = number.quantile(0.5, np.abs(values - middle)) / 0.6745
-    if mad <= 0:
-        mad = (float(np.log(q3 / q1)) if skewed else q3 - q1) / 1.349
-    if mad <= 0:
+    quantiles = np.array([number.quantile(q) for q in (0.05, 0.25, 0.5, 0.75, 0.95)])
+    logarithmic = number.least > 0 and _skewness(np.log(quantiles)) < _skewness(quantiles)
+    q1, q2, q3 = np.log(quantiles[1:4]) if logarithmic else quantiles[1:4]
+    below, above = (q2 - q1) / 0.6745, (q3 - q2) / 0.6745  # the MAD of either half, as a deviation
+    if max(below, above) <= 0:
         return None
-    low, high = middle - limit * mad, middle + limit * mad
-    return (float(np.exp(low)), float(np.exp(high)), "logarithmic") if skewed else (low, high, "linear")
+    low, high = q2 - limit * (below or above), q2 + limit * (above or below)
+    return (float(np.exp(low)), float(np.exp(high)), "logarithmic") if logarithmic else (float(low), float(high), "linear")
+
+
+def _skewness(tails: NDArray[np.float64]) -> float:
+    """How far the median stands from the middle between the 5 % and 95 % quantiles: 0 is symmetric, 1 is all on one side."""
+    low, middle, high = tails[0], tails[2], tails[4]
+    return abs(float((high - middle) - (middle - low))) / float(high - low) if high > low else 0.0
 
 
 def flag(action: Action) -> pl.Expr:
