@@ -21,7 +21,7 @@ from data_sanitizer.model import Action
 
 TABLES = ("duplicates", "ledger", "matches", "quarantine", "removed")
 _CELLS = 1 << 19  # cells in one piece: some tens of megabytes as text
-_ENTRIES = 100_000  # ledger entries in one piece: a row group
+ENTRIES = 100_000  # ledger entries in one piece: a row group
 
 Ordinals = NDArray[np.int64]  # rows counted through all sources
 
@@ -166,9 +166,9 @@ class Replay:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._size = max(1, _CELLS // max(1, len(run.schema)))
-        self._ledger = _Cursor(run, "ledger", self._entry_places, _ENTRIES)
+        self._ledger = _Cursor(run, "ledger", self._entry_places, ENTRIES)
         self._removed = _Cursor(run, "removed", self._row_places, self._size)
-        self._quarantine = _Cursor(run, "quarantine", self._row_places, _ENTRIES)
+        self._quarantine = _Cursor(run, "quarantine", self._row_places, ENTRIES)
         self._cleaned = _Cleaned(run, self._size)
 
     def columns(self, source: Source) -> pl.DataFrame:
@@ -225,7 +225,7 @@ class _Cursor:
     def __init__(self, run: Run, name: str, places: Callable[[pl.DataFrame], Ordinals], size: int) -> None:
         self.name, self._run, self._places = f"{name}.parquet", run, places
         table = run.table(name)
-        self._frames = _slices(table, size)
+        self._frames = slices(table, size)
         self._held = table.head(0).collect()
         self._at: Ordinals = np.empty(0, np.int64)
         self._last = -1
@@ -283,8 +283,8 @@ class _Cleaned:
         return any(f.height for f in self._held) or next(self._frames, None) is not None
 
 
-def _slices(table: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
-    """The rows of a Parquet file in order; only the slice is decoded."""
+def slices(table: pl.LazyFrame, size: int = ENTRIES) -> Iterator[pl.DataFrame]:
+    """The rows of a Parquet file in order, some at a time; only the slice is decoded."""
     for first in range(0, table.select(pl.len()).collect().item(), size):
         yield table.slice(first, size).collect()
 
@@ -298,7 +298,7 @@ def _typed(run: Run, size: int) -> Iterator[pl.DataFrame]:
     if run.format == "parquet":
         if dict(table.collect_schema()) != schema:
             raise RunUnreadable(path=run.folder, why=f"the columns of {run.cleaned.name} have not the types that the ledger tells")
-        yield from _slices(table, size)
+        yield from slices(table, size)
         return
     for frame in table.collect_batches(chunk_size=size, maintain_order=True):
         columns = [ledger.from_text(frame[name], dtype) for name, dtype in schema.items()]

@@ -17,9 +17,7 @@ import polars as pl
 from data_sanitizer import ledger
 from data_sanitizer.errors import NotInRun, RunUnreadable, UsageError
 from data_sanitizer.model import Action
-from data_sanitizer.replay import Replay, Run, Source, Stretch
-
-_ENTRIES = 100_000  # ledger entries looked at together
+from data_sanitizer.replay import Replay, Run, Source, Stretch, slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +147,13 @@ def _members(run: Run, cluster: str) -> pl.Series:
 def _reverted(run: Run, chosen: pl.Expr) -> frozenset[str]:
     """Converted columns that become text: chosen themselves, or because a chosen cell cannot live in their type."""
     found = set(run.table("ledger").filter(chosen & (pl.col("action") == ledger.CONVERT)).select("column").collect()["column"])
-    for entries in _pieces(run):
+    for entries in slices(run.table("ledger")):
         cells = entries.filter(chosen & (pl.col("action") == ledger.SET) & pl.col("column").is_in([*run.converted]))
         for part in cells.partition_by("column"):
             name = part["column"][0]
             if name not in found and not ledger.lives(part["old"].unique(), run.converted[name]).all():
                 found.add(name)
     return frozenset(found)
-
-
-def _pieces(run: Run) -> Iterator[pl.DataFrame]:
-    table = run.table("ledger")
-    for first in range(0, table.select(pl.len()).collect().item(), _ENTRIES):
-        yield table.slice(first, _ENTRIES).collect()
 
 
 def _counted(run: Run, taken: pl.Expr, fits: pl.Expr, reverted: frozenset[str]) -> Count:

@@ -20,7 +20,7 @@ from data_sanitizer import formats, ledger, run_folder
 from data_sanitizer.errors import RunUnreadable, UsageError, VerificationFailed
 from data_sanitizer.model import Block, ReadOptions, RowIssue
 from data_sanitizer.ports import Reading
-from data_sanitizer.replay import Ordinals, Replay, Run, Stretch, open_run
+from data_sanitizer.replay import Ordinals, Replay, Run, Stretch, open_run, slices
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,19 +259,23 @@ class _Check:
 
     def duplicates(self) -> None:
         """Every removed row has a survivor, which is kept."""
-        table = self.run.table("duplicates").collect()
-        own = self.run.ordinals(table["source"], table["row"])
-        survivors = self.run.ordinals(table["survivor_source"], table["survivor_row"])
+        parts = [self._members(part) for part in slices(self.run.table("duplicates"))]
+        own, survivors = _joined([p[0] for p in parts]), _joined([p[1] for p in parts])
+        told = np.concatenate([np.empty(0, np.bool_), *(p[2] for p in parts)])
         gone, aside = _joined(self.removed), _joined(self.aside)
         if len(np.unique(own)) != len(own):
             raise self.fail("duplicates.parquet has a row in two clusters")
-        told = (table["decision"] == "removed").to_numpy()
         if not np.array_equal(np.sort(own[told]), gone):
             where = self._where(np.setxor1d(own[told], gone)[0])
             raise self.fail(f"{where} is removed in one of duplicates.parquet and removed.parquet and not in the other")
         for wrong in (np.intersect1d(survivors[told], gone), np.intersect1d(np.concatenate([own, survivors]), aside)):
             if len(wrong):
                 raise self.fail(f"{self._where(wrong[0])} is a survivor in duplicates.parquet and not kept")
+
+    def _members(self, part: pl.DataFrame) -> tuple[Ordinals, Ordinals, NDArray[np.bool_]]:
+        """Rows of clusters, their survivors, and whether they are said to be removed."""
+        survivors = self.run.ordinals(part["survivor_source"], part["survivor_row"])
+        return self.run.ordinals(part["source"], part["row"]), survivors, (part["decision"] == "removed").to_numpy()
 
     def _where(self, ordinal: int) -> str:
         source = next(s for s in reversed(self.run.sources) if s.first <= ordinal)

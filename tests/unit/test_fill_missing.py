@@ -95,6 +95,41 @@ def test_each_fill_has_its_own_confidence(tmp_path: Path) -> None:
     assert entries["confidence"][1] < 0.625
 
 
+def test_a_strong_parent_outvotes_two_weak_ones(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    truth = draw.integers(0, 2, 600)
+    parents = [np.where(draw.random(600) < wrong, draw.integers(0, 2, 600), truth) for wrong in (0.05, 0.5, 0.5)]
+    names = [["x", "y"][k] for k in truth]
+    table = pl.DataFrame({"child": names, **{f"p{i}": [f"{'mno'[i]}{v}" for v in p] for i, p in enumerate(parents)}})
+    table = pl.concat([table, pl.DataFrame({"child": [""], "p0": ["m0"], "p1": ["n1"], "p2": ["o1"]})])
+    cleaned, ledger = run(tmp_path, table)
+    assert cleaned["child"][-1] == "x"
+    assert fills(ledger, "child")["evidence"][0].startswith("conditional on p0, ")
+    assert fills(ledger, "child")["confidence"][0] < 0.95
+
+
+def test_of_several_columns_that_explain_a_number_the_best_speaks_alone(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    good = draw.integers(0, 4, 400)
+    weak = np.where(draw.random(400) < 0.4, draw.integers(0, 4, 400), good)
+    table = pl.DataFrame({"weak": [f"w{k}" for k in weak], "good": [f"g{k}" for k in good], "x": [str(100 * k + 3) for k in good]})
+    table = pl.concat([table, pl.DataFrame({"weak": ["w3"] * 2, "good": ["g1", ""], "x": ["", ""]})])
+    cleaned, ledger = run(tmp_path, table, filling(only=["x"]))
+    assert cleaned["x"][-2:].to_list() == [103, 303]
+    assert fills(ledger, "x")["evidence"].str.extract(r"median by (\w+),").to_list() == ["good", "weak"]
+
+
+def test_outliers_take_no_part_in_a_median(tmp_path: Path) -> None:
+    rows = [(f"g{i % 5}", str(200 + 10 * (i % 5) + i % 7)) for i in range(400)] + [
+        ("odd", "90000"),
+        ("odd", "90001"),
+        ("odd", "90002"),
+        ("odd", ""),
+    ]
+    cleaned, _ = run(tmp_path, pl.DataFrame(rows, schema=["group", "x"], orient="row"), {"steps": ["numbers", "fill_missing"]})
+    assert 200 <= cleaned["x"][-1] < 260
+
+
 def test_evidence_is_short_and_never_quotes_a_cell(tmp_path: Path) -> None:
     long = "the name of this column is rather long, as headers in exports are"
     rows = [(CITIES[i % 5] if i % 9 else "", f"0{i % 5}123", f"r{i % 5}", f"q{i % 5}") for i in range(200)]

@@ -6,6 +6,8 @@ import datetime as dt
 import errno
 import gzip
 import io
+import os
+import threading
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,25 @@ def test_standard_input_can_be_read_twice(tmp_path: Path, monkeypatch: pytest.Mo
         reading = formats.open_source("-", ReadOptions(), tmp_path)
         assert reading.name == "-"
         assert rows_of(reading) == rows_of(reading) == [("1", "2")]
+
+
+def test_a_pipe_can_be_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(b"a,b\n1,2\n",))
+    writer.start()
+    reading = opened(tmp_path / "pipe")
+    writer.join()
+    assert rows_of(reading) == rows_of(reading) == [("1", "2")]
+
+
+@pytest.mark.parametrize("name", ["csv", "parquet"])
+def test_a_file_that_changes_after_it_was_looked_at_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{name}"
+    formats.write(pl.LazyFrame({"a": ["x", "y"], "b": ["1", "2"]}), path, name)
+    reading = opened(path)
+    formats.write(pl.LazyFrame({"a": ["x", "y"], "b": ["1", "333"]}), path, name)
+    with pytest.raises(errors.InputChanged):
+        rows_of(reading)
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])

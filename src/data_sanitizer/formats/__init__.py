@@ -28,7 +28,7 @@ def open_source(path: str | Path, options: ReadOptions, scratch: Path) -> Readin
     `scratch` is an existing folder for unpacked or frozen copies; it must live as long as the reading.
     """
     name = str(path)
-    place = _standard_input(scratch) if name == "-" else Path(path)
+    place = _rereadable(Path(path), name, scratch)
     suffix = _by_suffix(place)
     found, packed = _look(place, name, suffix, options)
     place = _plain_file(place, name, scratch) if packed and found in _NEEDS_PLAIN_FILE else place
@@ -111,10 +111,16 @@ def _plain_file(path: Path, name: str, scratch: Path) -> Path:
         return _bytes.spool(stream, _free(scratch, "unpacked"))
 
 
-def _standard_input(scratch: Path) -> Path:
+def _rereadable(path: Path, name: str, scratch: Path) -> Path:
+    """A file that can be read more than once: standard input and pipes are copied to `scratch`."""
     from data_sanitizer.formats import _bytes
 
-    return _bytes.spool(sys.stdin.buffer, _free(scratch, "stdin"))
+    if name == "-":
+        return _bytes.spool(sys.stdin.buffer, _free(scratch, "stdin"))
+    if path.is_fifo():
+        with _bytes.open_file(path, name) as pipe:
+            return _bytes.spool(pipe, _free(scratch, "pipe"))
+    return path
 
 
 def _free(scratch: Path, stem: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gzip
 import io
 import os
@@ -42,8 +43,8 @@ def open_file(path: Path, name: str) -> BinaryIO:
 def open_bytes(path: Path, name: str, encoding: str = "utf-8") -> io.RawIOBase:
     """The table's bytes as UTF-8 without a byte order mark; raises TruncatedInput and MalformedInput where unpacking or decoding fails."""
     file = open_file(path, name)
-    head = os.pread(file.fileno(), 4, 0) if file.seekable() else b""
-    packed = compression(head)
+    packed = compression(file.read(4))
+    file.seek(0)
     stream = cast("io.RawIOBase", file) if packed is None else _Unpacked(file, packed, name)
     if encoding in ("utf-8", "utf-8-sig"):
         return stream if encoding == "utf-8" else _skipped(stream, len(codecs.BOM_UTF8))
@@ -59,13 +60,36 @@ def read_up_to(stream: io.RawIOBase, size: int) -> bytes:
 
 
 def spool(stream: io.RawIOBase | BinaryIO, target: Path) -> Path:
-    """Copies all of a stream to a file, in pieces; raises DiskFull."""
+    """Copies all of a stream to a file, in pieces; raises DiskFull or OutputNotWritable."""
     try:
         with target.open("wb") as out:
             shutil.copyfileobj(cast("BinaryIO", stream), out, _PIECE)
     except OSError as error:
-        raise errors.DiskFull(path=str(target)) from error
+        raise not_written(target, error) from error
     return target
+
+
+def not_written(path: Path, error: OSError) -> errors.EnvironmentFailed:
+    """What the system's refusal to write means to the user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.DiskFull(path=str(path))
+    return errors.OutputNotWritable(path=str(path), why=os.strerror(error.errno or errno.EIO))
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written to or replaced."""
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
+
+
+def must_be_unchanged(path: Path, name: str, before: tuple[int, int, int]) -> None:
+    """Raises InputChanged where the file is not the one that `before` was taken of."""
+    try:
+        same = stamp(path) == before
+    except OSError as error:
+        raise errors.InputChanged(path=name) from error
+    if not same:
+        raise errors.InputChanged(path=name)
 
 
 def windows_1252(data: bytes) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from data_sanitizer import errors
+from data_sanitizer.formats._bytes import not_written
 
 
 class Frozen:
@@ -21,14 +21,14 @@ class Frozen:
         self._sizes: list[int] = []
 
     def append(self, frame: pl.DataFrame) -> None:
-        """Adds one block at the end; raises DiskFull."""
+        """Adds one block at the end; raises DiskFull or OutputNotWritable."""
         buffer = io.BytesIO()
         frame.write_ipc_stream(buffer, compression="lz4")
         try:
             with self._path.open("ab") as file:
                 file.write(buffer.getbuffer())
         except OSError as error:
-            raise errors.DiskFull(path=str(self._path)) from error
+            raise not_written(self._path, error) from error
         self._sizes.append(buffer.tell())
 
     def frames(self) -> Iterator[pl.DataFrame]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from data_sanitizer import errors
+from data_sanitizer.formats._bytes import must_be_unchanged, stamp
 from data_sanitizer.formats._columns import flat
 from data_sanitizer.model import Block, Decision
 
@@ -19,8 +21,9 @@ class Columnar:
 
     schema: Mapping[str, pl.DataType]
 
-    def __init__(self, format: str, name: str, table: pl.LazyFrame, rows: int | None) -> None:  # noqa: A002
+    def __init__(self, format: str, name: str, path: Path, table: pl.LazyFrame, rows: int | None) -> None:  # noqa: A002
         self.format, self.name = format, name
+        self._path, self._stamp = path, stamp(path)
         schema = table.collect_schema()
         columns = flat(schema)
         self.schema = pl.Schema({column: kind for column, _, kind in columns})
@@ -29,7 +32,8 @@ class Columnar:
         self._rows = rows or max(1, _CELLS // max(1, len(columns)))
 
     def blocks(self) -> Iterator[Block]:
-        """Every row once, in order; raises MalformedInput where the file is damaged."""
+        """Every row once, in order; raises MalformedInput where the file is damaged, InputChanged where it is new."""
+        must_be_unchanged(self._path, self.name, self._stamp)
         first = 0
         try:
             count = self._table.select(pl.len()).collect().item()

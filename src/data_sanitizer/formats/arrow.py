@@ -24,7 +24,7 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
         _whole(path, name)
     try:
         table = pl.scan_ipc(path, glob=False) if is_file else pl.read_ipc_stream(path).lazy()
-        return Columnar("arrow", name, table, block)
+        return Columnar("arrow", name, path, table, block)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise errors.MalformedInput(path=name, format="Arrow IPC", why="its schema or its data is damaged") from error
 

@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -84,21 +85,37 @@ class Delimited:
         self.name, self.decisions = name, found
         self.schema = pl.Schema(dict.fromkeys(dialect.names, pl.String()))
         self._path, self._encoding, self._dialect, self._block = path, encoding, dialect, block
-        self._late: tuple[Decision, ...] = ()
+        self._stamp, self._late = _bytes.stamp(path), cast("tuple[Decision, ...]", ())
+        self._cuts: list[tuple[int, int]] | None = None
 
     def blocks(self) -> Iterator[Block]:
-        """Every record once, in order; raises TruncatedInput and MalformedInput where the bytes end or break."""
+        """Every record once, in order; raises TruncatedInput, MalformedInput or InputChanged where the bytes end, break or are new."""
+        _bytes.must_be_unchanged(self._path, self.name, self._stamp)
         tally = _Tally()
         with _bytes.open_bytes(self._path, self.name, self._encoding) as stream:
             _bytes.read_up_to(stream, self._dialect.start)
-            for data, regular in _Cutter(stream, self).pieces():
-                yield self._block_of(data, regular, tally)
+            for data, expected in self._pieces(stream):
+                yield self._block_of(data, expected, tally)
+        _bytes.must_be_unchanged(self._path, self.name, self._stamp)
         before, self._late = self._late, tuple(tally.decisions())
         self.decisions = (*(d for d in self.decisions if d not in before), *self._late)
 
-    def _block_of(self, data: bytes, regular: bool, tally: _Tally) -> Block:
-        frame = self._parsed(data) if regular else None
-        if frame is not None:
+    def _pieces(self, stream: io.RawIOBase) -> Iterator[tuple[bytes, int]]:
+        """Whole records and how many they are; the second time they are cut where they were cut the first time."""
+        if self._cuts is not None:
+            for size, expected in self._cuts:
+                data = _bytes.read_up_to(stream, size)
+                yield data if len(data) == size else data + b"\n", expected
+            return
+        cuts = []
+        for data, expected in _Cutter(stream, self).pieces():
+            cuts.append((len(data), expected))
+            yield data, expected
+        self._cuts = cuts
+
+    def _block_of(self, data: bytes, expected: int, tally: _Tally) -> Block:
+        frame = self._parsed(data) if expected >= 0 else None
+        if frame is not None and frame.height == expected:
             first, tally.records = tally.records, tally.records + frame.height
             return Block(np.arange(first, tally.records, dtype=np.uint64), frame)
         data, wrong = _bytes.as_utf8(data)
@@ -164,7 +181,7 @@ class Delimited:
 
 
 class _Cutter:
-    """Cuts a stream of bytes into pieces of whole records and says of each whether a plain parser reads it rightly."""
+    """Cuts a stream of bytes into pieces of whole records and says of each how many they are: -1 where a plain parser would misread it."""
 
     def __init__(self, stream: io.RawIOBase, reading: Delimited) -> None:
         self._stream, self._name, self._reading = stream, reading.name, reading
@@ -174,13 +191,13 @@ class _Cutter:
         self._line_ends = b"\r\n" if reading._dialect.cr else b"\n"
         self._have, self._final = 0, False
 
-    def pieces(self) -> Iterator[tuple[bytes, bool]]:
+    def pieces(self) -> Iterator[tuple[bytes, int]]:
         while self._fill():
-            end, regular = self._cut()
+            end, expected = self._cut()
             if end == 0:
                 self._grow()
                 continue
-            yield bytes(memoryview(self._buffer)[:end]), regular
+            yield bytes(memoryview(self._buffer)[:end]), expected
             self._have -= end
             self._buffer[: self._have] = self._buffer[end : end + self._have]
 
@@ -204,32 +221,40 @@ class _Cutter:
         larger[: self._have] = self._buffer[: self._have]
         self._buffer = larger
 
-    def _cut(self) -> tuple[int, bool]:
-        """End of the whole records in the buffer, and whether they are regular."""
-        if not self._reading._dialect.cr and self._buffer.find(b'"', 0, self._have) < 0:
-            end = self._buffer.rfind(b"\n", 0, self._have) + 1
-            regular, cells = self._counted(end)
-            if cells <= _MOST_CELLS:
-                return end, regular and not self._has_cr_field(end)
+    def _cut(self) -> tuple[int, int]:
+        """End of the whole records in the buffer, and how many they are where they are regular, else -1."""
+        if not (self._reading._dialect.cr or self._reading._dialect.escape):
+            end, lines, seps = self._counted() if self._buffer.find(b'"', 0, self._have) < 0 else self._glanced()
+            if lines > 0 and seps + lines <= _MOST_CELLS and seps == lines * (self._cols - 1) and not self._has_cr_field(end):
+                return end, lines
         return self._scanned()
 
     def _has_cr_field(self, end: int) -> bool:
         """Whether some field ends in a CR of its own, which the plain parser would drop."""
         return self._buffer.find(b"\r", 0, end) >= 0 and self._buffer.find(bytes((13, self._sep)), 0, end) >= 0
 
-    def _counted(self, end: int) -> tuple[bool, int]:
-        """For records without quotes: whether delimiters are as many as lines ask for (one too many is the parser's to find); cells."""
-        data, seps, lines = np.frombuffer(self._buffer, np.uint8, end), 0, 0
+    def _counted(self) -> tuple[int, int, int]:
+        """Where there are no quotes: the end of the last line, lines, delimiters. A delimiter too many is the parser's to find."""
+        end, seps, lines = self._buffer.rfind(b"\n", 0, self._have) + 1, 0, 0
+        data = np.frombuffer(self._buffer, np.uint8, end)
         for i in range(0, end, _STEP):
             part = data[i : i + _STEP]
             seps += int(np.count_nonzero(part == self._sep))
             lines += int(np.count_nonzero(part == 10))
-        return seps == lines * (self._cols - 1), seps + lines
+        return end, lines, seps
 
-    def _scanned(self) -> tuple[int, bool]:
+    def _glanced(self) -> tuple[int, int, int]:
+        """The same with quotes, as far as each stands where quotes belong; no lines otherwise, or in a table of one column."""
+        from data_sanitizer.formats import _records
+
+        data = np.frombuffer(self._buffer, np.uint8)
+        end, lines, seps = _records.glance(data, self._have, self._sep, self._final)
+        return int(end), int(lines) if self._cols > 1 else 0, int(seps)
+
+    def _scanned(self) -> tuple[int, int]:
         from data_sanitizer.formats import _records
 
         data = np.frombuffer(self._buffer, np.uint8)
         most = max(1, _MOST_CELLS // self._cols)
-        end, _records_found, regular = _records.scan(data, self._have, self._final, self._reading.rules(), most)
-        return int(end), bool(regular)
+        end, records, regular = _records.scan(data, self._have, self._final, self._reading.rules(), most)
+        return int(end), int(records) if regular else -1

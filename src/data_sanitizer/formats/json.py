@@ -59,7 +59,7 @@ class _Document:
                 for part in self._parts(start, mode):
                     out.write(part)
             except OSError as error:
-                raise errors.DiskFull(path=str(target)) from error
+                raise _bytes.not_written(target, error) from error
         return target
 
     def _malformed(self, why: str) -> errors.MalformedInput:

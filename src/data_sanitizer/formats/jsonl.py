@@ -56,7 +56,7 @@ def write(table: pl.LazyFrame, path: Path) -> None:
 
 def objects(path: Path, name: str, encoding: str, scratch: Path, block: int, format: str, found: tuple[Decision, ...]) -> Objects:  # noqa: A002
     """The objects of a file with one a line, as a reading of the given format."""
-    schema = _Schema()
+    schema, before = _Schema(), _bytes.stamp(path)
     for data, wrong in _lines(path, name, encoding, block):
         schema.learn(data, wrong)
     columns = schema.columns()
@@ -68,6 +68,7 @@ def objects(path: Path, name: str, encoding: str, scratch: Path, block: int, for
     reading = Objects(name, format, columns, (*found, *schema.drift(columns), *schema.oddities(format)), Frozen(scratch))
     for data, _ in _lines(path, name, encoding, block):
         reading.freeze(data, schema)
+    _bytes.must_be_unchanged(path, name, before)
     return reading
 
 

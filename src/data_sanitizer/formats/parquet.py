@@ -21,7 +21,7 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
     """Reads the footer; `block` is the number of rows decoded at once."""
     _whole(path, name)
     try:
-        return Columnar("parquet", name, pl.scan_parquet(path, glob=False), block)
+        return Columnar("parquet", name, path, pl.scan_parquet(path, glob=False), block)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise errors.MalformedInput(path=name, format="Parquet", why="its footer is damaged") from error
 

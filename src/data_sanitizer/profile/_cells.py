@@ -113,46 +113,65 @@ def _words(data: Any, a: int, b: int, n: Any) -> int:
     return s.TEXT
 
 
-@kernel
-def _count(data: Any, a: int, b: int, n: Any) -> None:
-    """Count the characters of data[a:b].
+def _classes() -> NDArray[np.uint8]:
+    """Byte -> class of character, for `_count`."""
+    classes = np.full(256, OTHER, np.uint8)
+    classes[:32] = classes[127] = ODD
+    for first, last, kind in ((65, 90, 1), (97, 122, 2), (48, 57, 3), (128, 255, 11)):
+        classes[first : last + 1] = kind
+    for signs, kind in ((".", 4), (",", 5), (" \t", 6), ("-", 7), ("/:", 8), ("@", 9), ("+()'", 10)):
+        classes[[ord(sign) for sign in signs]] = kind
+    return classes
 
-    Classes: 1 upper 2 lower 3 digit 4 . 5 , 6 blank 7 - 8 / : 9 @ 10 + ( ) ' 11 beyond ASCII 12 other.
-    """
+
+OTHER, ODD = 12, 0
+_CLASSES = _classes()
+
+
+@kernel
+def _count(cell: Any, n: Any) -> bool:
+    """Count the characters of a cell by class, without a branch for each: 0 control 1 upper 2 lower 3 digit 4 . 5 , 6 blank 7 - 8 / : 9 @
+    10 + ( ) ' 11 beyond ASCII 12 other. Returns whether a blank is a tab or follows another."""
     for k in range(13):
         n[k] = 0
-    for i in range(a, b):
-        c = data[i]
-        if c >= 128:
-            n[11] += 1
-        elif c >= 97 and c <= 122:
-            n[2] += 1
-        elif c >= 65 and c <= 90:
-            n[1] += 1
-        elif c >= 48 and c <= 57:
-            n[3] += 1
-        elif c == 46:
-            n[4] += 1
-        elif c == 44:
-            n[5] += 1
-        elif c == 32:
-            n[6] += 1
-        elif c == 45:
-            n[7] += 1
-        elif c == 47 or c == 58:
-            n[8] += 1
-        elif c == 64:
-            n[9] += 1
-        elif c == 43 or c == 40 or c == 41 or c == 39:
-            n[10] += 1
-        else:
-            n[12] += 1
+    wide, before = False, np.uint8(0)
+    for c in cell:
+        n[_CLASSES[c]] += 1
+        wide |= ((c == 32) & (before == 32)) | (c == 9)
+        before = c
+    return wide
+
+
+@kernel
+def _look_short(cell: Any, n: Any) -> tuple[int, int]:
+    """The same as `_look` for a short cell, with its characters counted in n."""
+    wide = _count(cell, n)
+    flags = (
+        (s.UPPER if n[1] else 0)
+        | (s.LOWER if n[2] else 0)
+        | (s.INNER_BLANKS if wide else 0)
+        | (s.CONTROL if n[0] or _tabs(cell, wide) else 0)
+    )
+    if n[11] == 0:
+        return flags, len(cell)
+    length = 0
+    for c in cell:
+        length += (c & 0xC0) != 0x80
+    return flags | _look_beyond(cell), length
+
+
+@kernel
+def _tabs(cell: Any, wide: bool) -> bool:
+    if wide:
+        for c in cell:
+            if c == 9:
+                return True
+    return False
 
 
 @kernel
 def _classify(data: Any, a: int, b: int, n: Any) -> tuple[int, int, float]:
-    """Shape, detail and value of the trimmed cell data[a:b] of at most 64 bytes."""
-    _count(data, a, b, n)
+    """Shape, detail and value of the trimmed cell data[a:b] of at most 64 bytes, whose characters are counted in n."""
     digits, size = n[3], b - a
     if digits == 0:
         return _words(data, a, b, n), 0, np.nan
@@ -195,25 +214,34 @@ def _look(cell: Any) -> tuple[int, int]:
 
 
 @kernel
+def _is_unusual(first: Any, second: Any, c: Any) -> bool:
+    """Whether a byte beyond ASCII, after two others, is part of a character that a step may have to change."""
+    if c == 0xCC or c == 0xCD or c >= 0xEA or 0xD6 <= c <= 0xE1:
+        return True
+    if second == 0xC2:
+        return bool(c <= 0xA0 or c == 0xAD)
+    if first == 0xE2:
+        return bool((second == 0x80 and (c < 0x90 or 0xA8 <= c <= 0xAF)) or (second == 0x81 and c >= 0x9F) or second == 0x84)
+    return bool(first == 0xE3 and second == 0x80 and c == 0x80)
+
+
+@kernel
 def _look_beyond(cell: Any) -> int:
     """Flags of a cell with characters beyond ASCII, from its UTF-8 bytes.
 
     Plain are the letters of U+00A1-02FF (lead bytes C2-CB), Greek and Cyrillic (CE-D5), dashes, quotes and signs (E2 80 90 - E2 BF), and
     the ideographs (E3 81 - E9). All else may be unusual: the test is wide, the step that follows is exact.
     """
-    unusual, garbled = 0, 0
-    first, second = np.uint8(0), np.uint8(0)
-    for c in cell:
-        unusual |= (c == 0xCC) | (c == 0xCD) | ((c >= 0xD6) & (c <= 0xE1)) | (c >= 0xEA)
-        unusual |= (second == 0xC2) & ((c <= 0xA0) | (c == 0xAD))
-        unusual |= (
-            (first == 0xE2) & (((second == 0x80) & ((c < 0x90) | (c >= 0xA8) & (c <= 0xAF))) | ((second == 0x81) & (c >= 0x9F)))
-        ) & (c >= 0x80)
-        unusual |= (first == 0xE2) & (second == 0x84) | ((first == 0xE3) & (second == 0x80) & (c == 0x80))
-        garbled |= (
-            (first == 0xC3) & (second >= 0x82) & (second <= 0xB4) & ((c == 0xC2) | (c == 0xC5) | (c == 0xC6) | (c == 0xCB) | (c == 0xE2))
-        )
-        first, second = second, c
+    unusual = garbled = False
+    for i in range(len(cell)):
+        c = cell[i]
+        if c < 0x80:
+            continue
+        second = cell[i - 1] if i > 0 else np.uint8(0)
+        first = cell[i - 2] if i > 1 else np.uint8(0)
+        unusual |= _is_unusual(first, second, c)
+        if first == 0xC3 and 0x82 <= second <= 0xB4 and (c == 0xC2 or c == 0xC5 or c == 0xC6 or c == 0xCB or c == 0xE2):
+            garbled = True
     return s.NON_ASCII | (s.UNUSUAL if unusual else 0) | (s.GARBLED if garbled else 0)
 
 
@@ -248,8 +276,11 @@ def hash_bytes(cell: Any) -> tuple[Any, Any]:
         h1 = s.rotate((h1 ^ word) * s._P1, 29)
         h2 = s.rotate((h2 + word) * s._P2, 31) ^ word
     word = np.uint64(0)
-    for k in range(n % 8):
-        word |= np.uint64(cell[n - n % 8 + k]) << np.uint64(8 * k)
+    if n >= 8:
+        word = _word(cell, n - 8)  # overlaps the word before; the length tells how far
+    else:
+        for k in range(n):
+            word |= np.uint64(cell[k]) << np.uint64(8 * k)
     h1 = s.finish((h1 ^ word) * s._P1 ^ np.uint64(n))
     h2 = s.finish(((h2 + word) * s._P2) + np.uint64(n))
     return h1, h2
@@ -274,18 +305,22 @@ def _scan_cells(data: Any, sizes: Any, token_hashes: Any, hash1: Any, hash2: Any
             hash1[k], hash2[k] = s._SEED1, s._SEED2
             continue
         cell = data[a:b]
-        bits, lengths[k] = _look(cell)
+        bits, lengths[k] = _look(cell) if b - a > s._LONG else _look_short(cell, n)
         hash1[k], hash2[k] = hash_bytes(_squeeze(cell)) if bits & s.INNER_BLANKS else hash_bytes(cell)
         flags[k] = bits | edge | (s.PLUS_SIGN if data[a] == 43 else 0)
         if b - a > s._LONG:
             shapes[k] = s.TEXT
             continue
         shapes[k], details[k], numbers[k] = _classify(data, a, b, n)
-        if b - a <= 13:
+        if b - a <= 13 and n[3] == 0 and _TOKEN_STARTS[data[a]]:
             h = _token_hash(data, a, b)
             for t in range(len(token_hashes)):
                 if token_hashes[t] == h:
                     tokens[k] = t + 1
+
+
+_TOKEN_STARTS = np.zeros(256, np.bool_)
+_TOKEN_STARTS[[ord(c) for token in s.NULL_TOKENS for c in (token[0], token[0].upper())]] = True
 
 
 def _token_hashes() -> NDArray[np.uint64]:
