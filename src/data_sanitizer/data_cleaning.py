@@ -100,22 +100,25 @@ def _attributed(name: str, stages: Sequence[pl.DataFrame], index: pl.Series, pla
 
     `unlike` marks the cells that the column's conversion does not give back as they stood.
     """
-    values = [stages[0][name].gather(index)]
+    before = stages[0][name].gather(index)
     known: list[tuple[Action, pl.Series]] = []
     for number, actions in enumerate(plan.stages):
-        values.append(stages[number + 1][name].gather(index) if actions else values[-1])
-        changed = values[-2].ne_missing(values[-1]) if actions else None
-        known += [(a, changed) for a in actions if changed is not None and a.column == name and a.mode == "clean" and changed.any()]
-    codes = np.zeros(len(index), np.int64)
+        for action in (a for a in actions if a.column == name and a.mode == "clean"):
+            after = stages[number + 1][name].gather(index)
+            changed = before.ne_missing(after)
+            before = after
+            if changed.any():
+                known.append((action, changed))
     if unlike is not None:
         known.append((converts(plan)[name], unlike))
+    codes = np.zeros(len(index), np.int64)
     for bit, (_, changed) in enumerate(known):
         codes |= changed.to_numpy().astype(np.int64) << bit
-    table = _combinations([action for action, _ in known], np.unique(codes))
-    joined = pl.DataFrame({"code": codes}).join(table, on="code", how="left", maintain_order="left").drop("code")
+    sets, place = np.unique(codes, return_inverse=True)
+    told = _combinations([action for action, _ in known], sets)[place]
     for action, changed in known:
-        joined = _particular(joined, action, changed, stages, plan, index)
-    return joined
+        told = _particular(told, action, changed, stages, plan, index)
+    return told
 
 
 def _combinations(actions: Sequence[Action], codes: NDArray[np.int64]) -> pl.DataFrame:
@@ -123,17 +126,9 @@ def _combinations(actions: Sequence[Action], codes: NDArray[np.int64]) -> pl.Dat
     rows = []
     for code in codes.tolist():
         chosen = [a for bit, a in enumerate(actions) if code >> bit & 1]
-        evidence = "; ".join(a.evidence for a in chosen)
-        rows.append(
-            (
-                code,
-                "+".join(a.step for a in chosen),
-                max((a.version for a in chosen), default=1),
-                evidence,
-                min((a.confidence for a in chosen), default=1.0),
-            )
-        )
-    schema = {"code": pl.Int64, "rule": pl.String, "rule_version": pl.UInt16, "evidence": pl.String, "confidence": pl.Float64}
+        version, sure = max((a.version for a in chosen), default=1), min((a.confidence for a in chosen), default=1.0)
+        rows.append(("+".join(a.step for a in chosen), version, "; ".join(a.evidence for a in chosen), sure))
+    schema = {"rule": pl.String, "rule_version": pl.UInt16, "evidence": pl.String, "confidence": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

@@ -34,13 +34,10 @@ _ZONE: Final = r"[+-]\d\d:?\d\d$"
 def entries(rows: int | pl.Series, **values: Any) -> pl.DataFrame:
     """A piece of ledger: `rows` row numbers (or how many entries without one); a value is a Series, or one value for all entries."""
     n = rows if isinstance(rows, int) else len(rows)
-    columns: dict[str, Any] = {"row": None if isinstance(rows, int) else rows, "sensitive": False, "confidence": 1.0, **values}
-    made = []
-    for name, dtype in SCHEMA.items():
-        value = columns.get(name)
-        series = value.rename(name) if isinstance(value, pl.Series) else pl.repeat(value, n, dtype=dtype, eager=True).rename(name)
-        made.append(series.cast(dtype))
-    return pl.DataFrame(made)
+    told: dict[str, Any] = {"row": None if isinstance(rows, int) else rows, "sensitive": False, "confidence": 1.0, **values}
+    series = {name: value for name in SCHEMA if isinstance(value := told.get(name), pl.Series)}
+    frame = pl.DataFrame({"__n__": pl.repeat(0, n, dtype=pl.UInt8, eager=True), **series})
+    return frame.select([(pl.col(c).cast(t) if c in series else pl.lit(told.get(c), t)).alias(c) for c, t in SCHEMA.items()])
 
 
 def as_text(column: pl.Series) -> pl.Series:

@@ -16,7 +16,7 @@ from data_sanitizer.pipeline.sanitize import RunOptions, sanitize
 from data_sanitizer.recipe import load_recipe
 
 HEAD = "name,mail,state,amount\n"
-ROWS = [f"Person {i},person{i}@mail.example,{'Georgia' if i % 3 else 'Ohio'},\"{i + 1}.234,50\"\n" for i in range(20)]
+ROWS = [f'Person {i},person{i}@mail.example,{"Georgia" if i % 3 else "Ohio"},"{i + 1}.234,50"\n' for i in range(20)]
 ODD = [
     '  Ada  Mary ,ada@mail.example ,georgia,"1.017,00"\n',  # 20
     "Eve,eve@mail.example,Ohio,n/a\n",  # 21

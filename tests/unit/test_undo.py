@@ -17,7 +17,7 @@ from data_sanitizer.recipe import load_recipe
 from data_sanitizer.verification import verify
 
 HEAD = "name,state,amount,day\n"
-ROWS = [f"Person {i},{'Georgia' if i % 3 else 'Ohio'},\"{i + 1}.234,50\",{i % 28 + 1:02}/02/2021\n" for i in range(20)]
+ROWS = [f'Person {i},{"Georgia" if i % 3 else "Ohio"},"{i + 1}.234,50",{i % 28 + 1:02}/02/2021\n' for i in range(20)]
 ODD = [
     'Ada,georgia,"1.017,00",03/02/2021\n',  # 20: a spelling
     'Bob,Ohio," 18,00",04/02/2021\n',  # 21: blanks, in a column of numbers

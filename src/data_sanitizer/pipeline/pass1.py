@@ -106,7 +106,7 @@ def _with_gaps(block: Block, keys: Keys, first: int) -> Keys:
 def with_sensitivity(profile: ColumnProfile) -> ColumnProfile:
     """The profile with the kind of personal data that the column holds."""
     found = extensions.load("steps", "flag_personal_data").find(profile)
-    return replace(profile, sensitive=found[0]) if found else profile
+    return replace(profile, sensitive=found[0], personal=found) if found else profile
 
 
 @dataclass

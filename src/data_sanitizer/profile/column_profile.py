@@ -38,6 +38,7 @@ from data_sanitizer.profile.numbers import Numbers, NumberSummary
 
 NUMBER_SHAPES = (INTEGER, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA, GROUPED_POINT)
 DATE_SHAPES = (DATE_YMD, DATE_DMY, DATE_MDY, DATE_AMBIGUOUS)
+_RELATED = 8_000  # sampled rows from which related columns are found: strengths to about 0.01
 BOOLEANS = (
     {"true", "false"},
     {"yes", "no"},
@@ -130,7 +131,7 @@ class TableSample:
     @cached_property
     def related(self) -> dict[str, tuple[Dependency, ...]]:
         """For each column those that tell what stands in it, the strongest first."""
-        return dependencies.related(self.rows)
+        return dependencies.related(self.rows.head(_RELATED))
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,7 @@ class ColumnProfile:
     lengths: dict[str, float]
     statistics: ColumnStatistics
     sensitive: str | None = None
+    personal: Any = None  # what was found of personal data, as `steps.flag_personal_data.find` tells it
     table: TableSample | None = None  # the same for all columns
 
     @property

@@ -40,7 +40,7 @@ def within(profile: Any) -> Verdict | None:
 
 
 def plan(column: str, profile: Any, options: Mapping[str, Any]) -> Action | None:
-    """A flag on the column, or None where no personal data was found."""
+    """A flag on the column, or None where pass 1 found no personal data in it."""
     found = whole(profile)
     # What stands inside other text is known by its form alone, without a column of the same to bear it out.
     told, confidence = (found, found.share) if found else (within(profile), 0.9)
