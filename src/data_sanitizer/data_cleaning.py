@@ -88,11 +88,27 @@ def _changes(
     old, text, new = before.gather(index), said.gather(index), cleaned.gather(index)
     unlike = text.ne_missing(after.gather(index)) if action is not None else None
     rules = _attributed(name, stages, index, plan, unlike)
+    masked = rules.select(ledger.made_by(ledger.MASKING))[:, 0]
+    kept = ledger.as_text(old) if not masked.any() else ledger.as_text(old).zip_with(~masked, pl.Series([None], dtype=pl.String))
     entries = ledger.entries(
-        rows.gather(index), column=name, action=ledger.SET, old=ledger.as_text(old), new=ledger.as_text(new),
+        rows.gather(index), column=name, action=ledger.SET, old=kept, new=ledger.as_text(new),
         rule=rules["rule"], rule_version=rules["rule_version"], evidence=rules["evidence"], confidence=rules["confidence"],
     )  # fmt: skip
-    return entries, ColumnChange(name, index.to_numpy(), ledger.as_text(old), ledger.as_text(text))
+    return entries, ColumnChange(name, index.to_numpy(), ledger.as_text(old), ledger.as_text(_own(name, stages, index, plan, text)))
+
+
+def _own(name: str, stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan, said: pl.Series) -> pl.Series:
+    """What the changed cells say of themselves: without the values that steps put in, which make no two rows the same."""
+    putting_in = (i for i, actions in enumerate(plan.stages) if any(a.column == name and _invents(a) for a in actions))
+    stage = next(putting_in, None)
+    if stage is None:
+        return said
+    own, action = stages[stage][name].gather(index), converts(plan).get(name)
+    return own if action is None else ledger.written(ledger.parsed(own, action), action)
+
+
+def _invents(action: Action) -> bool:
+    return bool(getattr(extensions.load("steps", action.step), "INVENTS", False))
 
 
 def _attributed(name: str, stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan, unlike: pl.Series | None) -> pl.DataFrame:

@@ -47,7 +47,9 @@ class Step(Protocol):
     note     nothing: the action itself, with its evidence, is the message about the column
 
     Where confidence or evidence differ from cell to cell, `confidence(action)` and `evidence(action)` are expressions as well.
-    `VERSION` rises when the same profile and cell would give another result.
+    A step that puts in values which no cell has (filling, capping, masking) says `INVENTS = True`: such values make no two rows the same.
+    A conversion also has `form(action)`, its ledger entry (how the column was written, its type), and `from_form(column, old, new)`, the
+    action again from that entry alone. `VERSION` rises when the same profile and cell would give another result.
     """
 
     VERSION: int

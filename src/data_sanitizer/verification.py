@@ -46,14 +46,15 @@ def verify(run: Path, inputs: Sequence[str], reading: ReadOptions | None = None)
     """Compare a run with its inputs, given in the order of the run, wherever they lie now.
 
     Raises VerificationFailed with the source, row and column where they differ, UsageError where the number of inputs is another one,
-    and RunUnreadable where the folder holds no finished run. `reading` is needed where the run was made with options of reading.
+    and RunUnreadable where the folder holds no finished run. The inputs are read with the options of the run, unless `reading` says
+    otherwise.
     """
-    run_folder.read_manifest(run)
+    manifest = run_folder.read_manifest(run)
     try:
-        return _verified(run, inputs, reading or ReadOptions())
+        return _verified(run, inputs, reading or ReadOptions(**manifest.get("reading", {})))
     except RunUnreadable as error:
         raise VerificationFailed(run=run, why=error.facts["why"]) from error
-    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError) as error:
+    except (pl.exceptions.PolarsError, OSError, KeyError, TypeError, ValueError) as error:
         raise VerificationFailed(run=run, why="a table of the run cannot be read, or an entry says what no run writes") from error
 
 
@@ -187,7 +188,13 @@ class _Check:
                 raise self.fail(f"row {row_number} of {run.source.name} has not one {kind} entry for one row kept beside the table")
 
     def _removed(self, run: Stretch, read: pl.DataFrame) -> None:
+        """Removed rows are kept as they were read, save masked cells, which stay masked."""
         rows = run.gone
+        masked = run.entries.filter(
+            (pl.col("action") == ledger.SET) & ledger.made_by(ledger.MASKING) & pl.col("row").is_in(pl.Series(rows).implode())
+        )
+        for name, index, _ in ledger.changed_cells(rows, masked):
+            read = read.with_columns(ledger.replaced(read[name], index, run.removed[name].gather(index.astype(np.uint32))).alias(name))
         for name in read.columns:
             self._same(read[name], run.removed[name], rows, run, name, "removed.parquet has not the row as it was read")
 

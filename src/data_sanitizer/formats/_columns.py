@@ -13,6 +13,8 @@ from data_sanitizer.model import Decision
 def plain_names(raw: Sequence[str]) -> tuple[tuple[str, ...], tuple[Decision, ...]]:
     """Names for columns in order: an empty one becomes `column_3`, a second `name` becomes `name_2`; each change is a decision.
 
+    So are names that Polars takes for patterns (`*`, and all from `^` to `$`): they get an underscore in front.
+
     >>> plain_names(["a", "", "a"])[0]
     ('a', 'column_2', 'a_2')
     """
@@ -21,12 +23,19 @@ def plain_names(raw: Sequence[str]) -> tuple[tuple[str, ...], tuple[Decision, ..
     counts: dict[str, int] = {}  # the last number given to a stem, so that ten thousand equal names take no longer than others
     for i, name in enumerate(raw):
         new = name if name.strip() else f"column_{i + 1}"
+        new = f"_{new}" if new == "*" or (new.startswith("^") and new.endswith("$")) else new
         stem = new
         while new in used or (new != name and new in taken):
             counts[stem] = counts.get(stem, 1) + 1
             new = f"{stem}_{counts[stem]}"
         if new != name:
-            why = "two columns have this name" if name.strip() else "the name is empty"
+            why = (
+                "the name is empty"
+                if not name.strip()
+                else "two columns have this name"
+                if raw.count(name) > 1
+                else "the name is a pattern"
+            )
             decisions.append(Decision("column name", f"column {i + 1} is called {new}", why))
         used.add(new)
         names.append(new)

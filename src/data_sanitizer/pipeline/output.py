@@ -130,7 +130,9 @@ class _Output:
     def _set_aside(self, block: CleanBlock, rows: pl.DataFrame, gone: NDArray[np.bool_], survivors: NDArray[np.int64]) -> None:
         """Keep the removed rows as they were read: what cleaning left of them, and the ledger taken back."""
         numbers = block.rows[gone]
-        about = pl.read_ipc(block.entries).filter((pl.col("action") == ledger.SET) & pl.col("row").is_in(pl.Series(numbers).implode()))
+        about = pl.read_ipc(block.entries).filter(
+            (pl.col("action") == ledger.SET) & pl.col("row").is_in(pl.Series(numbers).implode()) & ~ledger.made_by(ledger.MASKING)
+        )
         read = ledger.given_back(rows, numbers, about, converts(self._plan))
         own = removed_schema(self._survey.schema)
         source, row, reason = list(own)[:3]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from data_sanitizer import formats, run_folder
-from data_sanitizer.errors import InputChanged
+from data_sanitizer.errors import InputChanged, UsageError
 from data_sanitizer.model import ReadOptions
 from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.pipeline import pass1, pass2, report
@@ -52,6 +52,8 @@ class Clock:
 
 def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOptions | None = None) -> dict[str, Any]:
     """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py."""
+    if len(set(inputs)) < len(inputs):
+        raise UsageError(why="The same input is given twice. Name each input once.")
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
     with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside:
         scratch = folder / "scratch"
@@ -83,7 +85,8 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             _clear(scratch)
             result = report.write_report(folder, facts)
             rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
-            write_manifest(folder, _inputs(inputs, hashes.result(), survey), recipe.described(), rows)
+            reading = {name: value for name, value in asdict(options.reading).items() if value is not None}
+            write_manifest(folder, _inputs(inputs, hashes.result(), survey), recipe.described(), rows, reading=reading)
     return result
 
 

@@ -24,6 +24,7 @@ from data_sanitizer.profile.numbers import NumberSummary
 from data_sanitizer.steps import fill_missing, numbers, outliers
 
 VERSION = 1
+INVENTS = True
 OPTIONS: Mapping[str, Any] = {"limit": 6.0, "most": 0.02, "lower": 0.01, "upper": 0.99}
 
 _ROUNDS = 5  # of looking again after capping; two are the rule

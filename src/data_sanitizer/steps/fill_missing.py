@@ -30,6 +30,7 @@ from data_sanitizer.steps import dates, null_tokens, numbers, outliers
 from data_sanitizer.steps._votes import Votes, listed, named, vote
 
 VERSION = 1
+INVENTS = True
 OPTIONS: Mapping[str, Any] = {"method": "auto", "min_confidence": 0.0, "everything": False}
 
 METHODS = ("auto", "conditional", "median", "mode")

@@ -25,6 +25,7 @@ from data_sanitizer.model import Action
 from data_sanitizer.steps.flag_personal_data import whole, within
 
 VERSION = 1
+INVENTS = True
 OPTIONS: Mapping[str, Any] = {"method": "redact", "columns": "auto", "key_file": None}
 
 METHODS = ("hash", "partial", "redact")
