@@ -187,7 +187,7 @@ def test_dates_in_an_open_order_have_no_median(tmp_path: Path) -> None:
     days = [f"0{1 + i % 9}/0{1 + i % 7}/2015" for i in range(140)]
     cleaned, ledger = run(tmp_path, pl.DataFrame({"day": [*days, ""], "k": ["v"] * 141}))
     assert cleaned["day"][140] is None
-    assert notes(ledger)["day"].startswith("not filled")
+    assert notes(ledger)["day"] == "not filled: it is open how its numbers or dates are to be read"
 
 
 def test_what_has_no_honest_fill_stays_missing_and_says_why(tmp_path: Path) -> None:
@@ -204,6 +204,13 @@ def test_what_has_no_honest_fill_stays_missing_and_says_why(tmp_path: Path) -> N
         "count": "not filled: its numbers count the rows",
         "nothing": "not filled: every cell is empty",
     }
+
+
+def test_words_for_no_value_do_not_make_a_category_look_like_a_text(tmp_path: Path) -> None:
+    rows = ["red"] * 5 + ["green", "blue", "N/A"] + [""] * 12
+    once, ledger = run(tmp_path, pl.DataFrame({"colour": rows, "k": ["v"] * 20}))
+    assert once["colour"].to_list() == [*rows[:7], *["red"] * 13]
+    assert notes(ledger) == {}
 
 
 def test_everything_fills_all_but_empty_columns(tmp_path: Path) -> None:

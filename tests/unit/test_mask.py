@@ -40,6 +40,7 @@ class Profile:
     sample: pl.DataFrame
     kind: str = "text"
     sensitive: str | None = None
+    personal: object = None
 
 
 def profile(name: str, cells: list[str | None], **more: str) -> Profile:

@@ -139,6 +139,7 @@ class Profile:
     sample: pl.DataFrame
     kind: str = "text"
     sensitive: str | None = None
+    personal: object = None
 
 
 def profile(name: str, values: pl.Series, kind: str = "text") -> Profile:

@@ -63,8 +63,8 @@ def _block(
     changed, difference = _key_changes(chunk, compared)
     first = min([*block.rows[:1].tolist(), *(i.row for i in block.quarantined[:1])], default=0)
     cleaned, entries = (scratch / f"{what}.{prefix}.{first:015d}.arrow" for what in ("cleaned", "entries"))
-    chunk.frame.write_ipc(cleaned, compression="lz4")
-    _all_entries(block, chunk, source.name).write_ipc(entries, compression="lz4")
+    chunk.frame.write_ipc(cleaned)  # not compressed: that would take as long as all steps together
+    _all_entries(block, chunk, source.name).write_ipc(entries)
     return CleanBlock(source, block.rows, cleaned, entries, changed, difference, block.quarantined)
 
 

@@ -4,7 +4,7 @@ Every fill is a value that stands in the column already, written as it stands th
 take a vote of the up to four columns that tell most of them, each speaking through the rows with the same value. Numbers and dates take the
 median of the three or more rows with the same value in the column that explains them best. Where no column has such rows, the commonest
 value or the median of the whole column is taken. Columns of personal data, identifiers and texts with few rows for each different value,
-and numbers that count the rows have no honest fill: they stay as they are, with a remark why, unless the option `everything` is set. That
+numbers that count the rows, and dates in an open order have no honest fill: they stay as they are, with a remark why, unless the option `everything` is set. That
 is decided by the column alone, not by what others say, so that a second run, which knows the fills of the first, decides the same.
 
 `method` is auto, or mode, median or conditional alone. Fills below `min_confidence` are not made; a second run may be surer.
@@ -35,10 +35,10 @@ OPTIONS: Mapping[str, Any] = {"method": "auto", "min_confidence": 0.0, "everythi
 
 METHODS = ("auto", "conditional", "median", "mode")
 PARENTS = 4
-REPEATED = 4  # rows for each different value, on average, make values that can be guessed from the others
 LEAST_ROWS = 3  # for the median of a group; in a vote the bound takes care of small groups
 ENTRIES = 20_000  # parent values in all tables of one column; the largest groups are kept
 _CLOSE = 0.1  # of all rows, by rank
+_ORDERED = ("integer", "decimal", "date", "timestamp")
 _ALL = "\0all"  # a parent with one value: the column as a whole
 
 
@@ -90,9 +90,21 @@ def _no_honest_fill(profile: ColumnProfile, table: TableSample, order: pl.Series
         return "every cell is empty"
     if profile.sensitive:
         return "the column holds personal data"
-    if order is None and profile.kind not in ("category", "boolean") and REPEATED * cells.n_unique() > len(cells):
+    if order is None and profile.kind in _ORDERED and not profile.named_as_code:
+        return "it is open how its numbers or dates are to be read"
+    if order is None and profile.kind != "boolean" and not _comes_again(profile, cells, whole=table.rows.height >= profile.rows):
         return "too many different values"
     return "its numbers count the rows" if _counts_rows(profile) else None
+
+
+def _comes_again(profile: ColumnProfile, cells: pl.Series, whole: bool) -> bool:
+    """Values that can be guessed from others: four rows for each on average, two in a short column. `whole`: `cells` are all there are."""
+    if whole:
+        distinct, filled = cells.n_unique(), len(cells)
+    else:
+        known = profile.distinct if profile.values is None else sum(v.lower() not in profile.tokens for v in profile.values)
+        distinct, filled = known, profile.filled
+    return distinct * 4 <= filled or distinct * 2 <= filled < 200
 
 
 def _counts_rows(profile: ColumnProfile) -> bool:
@@ -118,7 +130,7 @@ def ranks(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
 def in_order(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
     """The sampled cells of a column of numbers or dates as floats that stand in the same order, null for none; None for other columns."""
     text = table.rows[profile.name]
-    if profile.kind not in ("integer", "decimal", "date", "timestamp") or profile.named_as_code:
+    if profile.kind not in _ORDERED or profile.named_as_code:
         return None
     if profile.typed:
         values = table.typed[profile.name].to_physical().cast(pl.Float64, strict=False)

@@ -40,11 +40,11 @@ def within(profile: Any) -> Verdict | None:
 
 
 def plan(column: str, profile: Any, options: Mapping[str, Any]) -> Action | None:
-    """A flag on the column, or None where pass 1 found no personal data in it."""
-    found = whole(profile)
-    # What stands inside other text is known by its form alone, without a column of the same to bear it out.
-    told, confidence = (found, found.share) if found else (within(profile), 0.9)
+    """A flag on the column, from what pass 1 found of personal data in it; None where there is none."""
+    told = profile.personal or find(profile)
     if told is None:
         return None
+    # What stands inside other text is known by its form alone, however few cells have it.
+    confidence = told.share if told.share > 0.5 else 0.9
     facts = {"kind": told.kind, "share": told.share}
     return Action("flag_personal_data", VERSION, column, facts, told.evidence, confidence, mode="note")
