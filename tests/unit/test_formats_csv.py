@@ -192,6 +192,13 @@ def test_a_very_large_cell_is_read() -> None:
     assert Got(f'a,b\n1,"{big}"\n2,y\n'.encode(), COMMA, block=1 << 16).rows == [("1", big), ("2", "y")]
 
 
+def test_a_quoted_cell_beyond_the_limit_is_the_same_in_blocks_of_any_size() -> None:
+    data = START + b'7,"' + (b"line" * 250 + b"\n") * 5_000 + b'"\n8,"x"\n'
+    whole, cut = Got(data, COMMA), Got(data, COMMA, 1 << 20)
+    assert cut.everything() == whole.everything()
+    assert whole.flagged[0][:2] == (4, "a quote opens and is never closed")
+
+
 @given(st.lists(st.lists(st.text('ab,"\n\r é', max_size=5), min_size=2, max_size=2), max_size=8), st.integers(1, 60), st.booleans())
 def test_what_pythons_writer_wrote_is_read_back(rows: list[list[str]], block: int, quoted: bool) -> None:
     out = io.StringIO(newline="")
@@ -210,6 +217,7 @@ DIRTY = st.lists(st.sampled_from(TOKENS), max_size=40).map(b"".join)
 @example(b'"a\n","a\n,"', 1)
 @example(b'x,"\n,"a,"', 1)
 @example(b'"a"",\n"a"",\n"', 2)
+@example(b'"a"\r,b\na",a\n', 8)
 def test_any_bytes_give_the_same_records_in_blocks_of_any_size(dirt: bytes, block: int) -> None:
     data = START + dirt
     whole, cut = Got(data, COMMA), Got(data, COMMA, block)

@@ -181,7 +181,7 @@ def glance(data: Bytes, n: int, sep: int, final: bool) -> tuple[int, int, int]:
             if quoted:
                 following = data[i + 1] if i + 1 < n else LF
                 if following == CR and i + 2 < n:
-                    following = data[i + 2]  # a lone CR ends nothing
+                    following = LF if data[i + 2] == LF else 0  # a lone CR ends nothing
                 if (following != sep and following != LF and following != CR and following != 34) or i - opened > FIELD_LIMIT:
                     return 0, 0, 0
             else:

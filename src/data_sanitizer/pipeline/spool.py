@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-_HELD = 200_000  # rows in memory before they go to disk
-ROW_GROUP = 100_000
+_HELD = 65_536  # rows in memory before they go to disk
+ROW_GROUP = 32_768
 
 
 class Spool:

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data_sanitizer.errors import RecipeError
 from data_sanitizer.model import Action
 from data_sanitizer.profile.column_profile import ColumnProfile, TableSample
-from data_sanitizer.profile.numbers import NumberSummary
+from data_sanitizer.profile.numbers import Lane, Numbers, NumberSummary
 from data_sanitizer.steps import fill_missing, numbers, outliers
 
 VERSION = 1
@@ -80,10 +81,19 @@ def _filled(profile: ColumnProfile, table: TableSample, number: NumberSummary) -
     fills = _read(after, fill_missing.writing(profile)).drop_nulls()
     if fills.is_empty():
         return number
-    middles = (number.values[1:] + number.values[:-1]) / 2
-    added = np.bincount(np.searchsorted(middles, fills.to_numpy()), minlength=len(number.values))
+    values, counts = _binned(fills.to_numpy())
+    added = np.bincount(np.searchsorted((number.values[1:] + number.values[:-1]) / 2, values), counts, len(number.values))
     added = np.round(added * ((profile.rows - number.count) / own.null_count())).astype(np.int64)
     return replace(number, count=number.count + int(added.sum()), counts=number.counts + added)
+
+
+def _binned(numbers: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The middles of the bins of the histogram of a column that these numbers fall into, and how many fall into each."""
+    lane = Lane()
+    lane.update(numbers)
+    lane.least, lane.most = -inf, inf  # or the outer middles would be moved to the outer numbers
+    summary = Numbers({"plain": lane}).resolve(None)
+    return summary.values, summary.counts
 
 
 def _clipped(number: NumberSummary, low: float, high: float) -> NumberSummary:

@@ -3,9 +3,11 @@
 Every fill is a value that stands in the column already, written as it stands there, and has its own confidence. Categories and booleans
 take a vote of the up to four columns that tell most of them, each speaking through the rows with the same value. Numbers and dates take the
 median of the three or more rows with the same value in the column that explains them best. Where no column has such rows, the commonest
-value or the median of the whole column is taken. Columns of personal data, identifiers and texts with few rows for each different value,
-numbers that count the rows, and dates in an open order have no honest fill: they stay as they are, with a remark why, unless the option `everything` is set. That
-is decided by the column alone, not by what others say, so that a second run, which knows the fills of the first, decides the same.
+value or the median of the whole column is taken.
+
+Columns of personal data, identifiers and texts with few rows for each different value, numbers that count the rows and dates in an open
+order have no honest fill: they stay as they are, with a remark why, unless the option `everything` is set. That is decided by the column
+alone, not by what others say, so that a second run, which knows the fills of the first, decides the same.
 
 `method` is auto, or mode, median or conditional alone. Fills below `min_confidence` are not made; a second run may be surer.
 
