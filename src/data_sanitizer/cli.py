@@ -217,7 +217,7 @@ def main() -> None:
         click.echo(f"Error: {error}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted: nothing was written under the final name.", err=True)
+        click.echo("Interrupted: nothing incomplete was left under the final name.", err=True)
         code = 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

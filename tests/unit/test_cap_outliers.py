@@ -65,12 +65,12 @@ def test_the_quantiles_can_be_chosen(tmp_path: Path) -> None:
 
 
 def test_the_cap_is_written_as_the_column_writes(tmp_path: Path) -> None:
-    texts = ["9.000.000,25 €", *(f"1.{v // 2:03d},{10 + v % 80} €" for v in column())]
+    texts = ["9.000.000,25 €", *(f"1.{500 + 20 * (v - 1000):03d},{10 + v % 80} €" for v in column())]
     cleaned, ledger = run(tmp_path, pl.DataFrame({"x": texts}))
     assert cleaned["x"].dtype == pl.Float64
     assert ledger.filter(pl.col("action") == "convert")["old"].to_list() == ["#.##0,00 €"]
     assert ledger.filter(pl.col("action") == "set").height == capped(ledger).height == 1
-    assert 1500 < cleaned["x"][0] < 1520
+    assert 1600 < cleaned["x"][0] < 2000
 
 
 def test_in_a_column_that_stays_text_the_numbers_are_capped_and_the_words_stay(tmp_path: Path) -> None:
@@ -103,12 +103,13 @@ def test_identifiers_and_constant_columns_are_left_alone(tmp_path: Path) -> None
     assert cleaned.cast(pl.Int64).equals(table)
 
 
-@pytest.mark.parametrize("seed", [12, 22, 4])
+@pytest.mark.parametrize("seed", [4, 5, 11, 14, 29])
 def test_a_second_run_finds_nothing_to_cap_though_fills_draw_the_numbers_together(tmp_path: Path, seed: int) -> None:
     """Long tails and two cells in five missing: filling them makes the median deviation smaller, and the fence narrower."""
     draw = np.random.default_rng(seed)
     group = draw.integers(0, 3, 1500)
-    numbers = (draw.lognormal(5, 0.5, 1500) * (1 + group * (seed % 2))).round().astype(int)
+    numbers = (draw.lognormal(5, 0.4, 1500) * (1 + group * (seed % 2))).round().astype(int)
+    numbers[:3] = 40, 5000, 3000
     table = pl.DataFrame({"x": numbers, "group": group}).with_columns(pl.col("group").replace_strict([0, 1, 2], ["a", "b", "c"]))
     table = table.with_columns(pl.when(pl.Series(draw.random(1500) > 0.4)).then("x"))
     once, ledger = run(tmp_path, table)

@@ -163,7 +163,7 @@ def test_an_ordinary_column_raises_no_alarm(name: str) -> None:
     assert flag_personal_data.find(profile(name, values)) is None
 
 
-@pytest.mark.parametrize("name", set(ORDINARY) - {"version", "account_number", "order_id", "part"})
+@pytest.mark.parametrize("name", sorted(set(ORDINARY) - {"version", "account_number", "order_id", "part"}))
 def test_nor_does_it_without_its_name(name: str) -> None:
     assert pii.verdict("column_1", column(ORDINARY[name])) is None
 
