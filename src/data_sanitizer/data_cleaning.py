@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,11 +39,11 @@ def clean_chunk(frame: pl.DataFrame, rows: NDArray[np.uint64], plan: Plan, sensi
     """Clean a chunk whose rows have the given numbers; a row's result depends on that row and the plan alone."""
     stages = text_stages(frame, plan)
     cleaned = convert(stages[-1], plan)
+    said = _said(stages[-1], cleaned, plan)
     numbers = pl.Series("row", rows)
-    found = [f for name in _touched(plan) if (f := _changes(name, stages, cleaned[name], numbers, plan)) is not None]
-    pieces = [entries for entries, _ in found]
-    pieces += [_flags(action, cleaned, numbers) for action in plan.actions("clean", "flag") if _marks(action)]
-    return CleanedChunk(cleaned, _in_order([p for p in pieces if p.height], frame.columns, sensitive), tuple(change for _, change in found))
+    found = [_changes(name, index, stages, cleaned, said, numbers, plan) for name, index in _changed(frame, said).items()]
+    pieces = [*(entries for entries, _ in found), *_flags(cleaned, numbers, plan)]
+    return CleanedChunk(cleaned, _in_order(pieces, frame.columns, sensitive), tuple(change for _, change in found))
 
 
 def _marks(action: Action) -> bool:
@@ -65,36 +66,52 @@ def convert(text: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     if not actions:
         return text
     typed = text.with_columns(**{c: extensions.load("steps", a.step).parse(a) for c, a in actions.items()})
-    lost = {c: (typed[c].is_null() & (text[c].str.strip_chars() != "")).sum() for c in actions}  # a blank cell is no value of any type
+    both = typed.select(list(actions)).with_columns(text.select(pl.col(list(actions)).name.suffix("\0")))
+    # A blank cell is no value of any type.
+    lost = both.select((pl.col(c).is_null() & (pl.col(f"{c}\0").str.strip_chars() != "")).sum() for c in actions).row(0, named=True)
     if any(lost.values()):
         raise DataSanitizerError(why=f"conversion lost {sum(lost.values())} cells of column {next(c for c in lost if lost[c])!r}")
     return typed
 
 
-def _touched(plan: Plan) -> list[str]:
-    return list(dict.fromkeys(a.column for a in plan.actions("clean", "convert")))
+def _said(text: pl.DataFrame, cleaned: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """The columns that the plan touches, converted ones as their type writes them back."""
+    touched = list(dict.fromkeys(a.column for a in plan.actions("clean", "convert")))
+    actions = converts(plan)
+    written = [extensions.load("steps", a.step).back(a).alias(c) for c, a in actions.items()]
+    said = text.select(touched)
+    return said.with_columns(cleaned.select(written)) if written else said
+
+
+def _changed(frame: pl.DataFrame, said: pl.DataFrame) -> dict[str, pl.Series]:
+    """Column -> the places of its cells that do not say what they said; only columns that have some."""
+    if not said.width or not said.height:
+        return {}
+    both = said.with_columns(frame.select(pl.col(said.columns).name.suffix("\0")))
+    places = both.select(pl.col(f"{c}\0").ne_missing(pl.col(c)).arg_true().implode().alias(c) for c in said.columns)
+    return {c: index for c in said.columns if len(index := places[c][0])}
 
 
 def _changes(
-    name: str, stages: Sequence[pl.DataFrame], cleaned: pl.Series, rows: pl.Series, plan: Plan
-) -> tuple[pl.DataFrame, ColumnChange] | None:
-    """One entry for each cell of the column that is not what it was, save those that a conversion gives back unchanged."""
-    before, after = stages[0][name], stages[-1][name]
-    action = converts(plan).get(name)
-    said = after if action is None else cleaned.to_frame().select(extensions.load("steps", action.step).back(action).alias(name))[name]
-    index = before.ne_missing(said).arg_true()
-    if not len(index):
-        return None
-    old, text, new = before.gather(index), said.gather(index), cleaned.gather(index)
-    unlike = text.ne_missing(after.gather(index)) if action is not None else None
+    name: str, index: pl.Series, stages: Sequence[pl.DataFrame], cleaned: pl.DataFrame, said: pl.DataFrame, rows: pl.Series, plan: Plan
+) -> tuple[pl.DataFrame, ColumnChange]:
+    """One entry for each cell at `index` of the column."""
+    old, text, new = stages[0][name].gather(index), said[name].gather(index), cleaned[name].gather(index)
+    unlike = text.ne_missing(stages[-1][name].gather(index)) if name in converts(plan) else None
     rules = _attributed(name, stages, index, plan, unlike)
-    masked = rules.select(ledger.made_by(ledger.MASKING))[:, 0]
-    kept = ledger.as_text(old) if not masked.any() else ledger.as_text(old).zip_with(~masked, pl.Series([None], dtype=pl.String))
     entries = ledger.entries(
-        rows.gather(index), column=name, action=ledger.SET, old=kept, new=ledger.as_text(new),
+        rows.gather(index), column=name, action=ledger.SET, old=_kept(old, rules, plan), new=ledger.as_text(new),
         rule=rules["rule"], rule_version=rules["rule_version"], evidence=rules["evidence"], confidence=rules["confidence"],
     )  # fmt: skip
     return entries, ColumnChange(name, index.to_numpy(), ledger.as_text(old), ledger.as_text(_own(name, stages, index, plan, text)))
+
+
+def _kept(old: pl.Series, rules: pl.DataFrame, plan: Plan) -> pl.Series:
+    """The values before, save those of masked cells: they are personal data still."""
+    if not any(a.step == ledger.MASKING for a in plan.actions("clean")):
+        return ledger.as_text(old)
+    masked = rules.select(ledger.made_by(ledger.MASKING)).to_series()
+    return ledger.as_text(old).zip_with(~masked, pl.Series([None], dtype=pl.String))
 
 
 def _own(name: str, stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan, said: pl.Series) -> pl.Series:
@@ -116,15 +133,11 @@ def _attributed(name: str, stages: Sequence[pl.DataFrame], index: pl.Series, pla
 
     `unlike` marks the cells that the column's conversion does not give back as they stood.
     """
-    before = stages[0][name].gather(index)
-    known: list[tuple[Action, pl.Series]] = []
-    for number, actions in enumerate(plan.stages):
-        for action in (a for a in actions if a.column == name and a.mode == "clean"):
-            after = stages[number + 1][name].gather(index)
-            changed = before.ne_missing(after)
-            before = after
-            if changed.any():
-                known.append((action, changed))
+    steps = [(n, a) for n, actions in enumerate(plan.stages) for a in actions if a.column == name and a.mode == "clean"]
+    values = pl.DataFrame([stages[n][name].gather(index).alias(str(n)) for n in [0, *(n + 1 for n, _ in steps)]])
+    places = values.columns
+    masks = values.select(pl.col(x).ne_missing(pl.col(y)).alias(y) for x, y in itertools.pairwise(places))
+    known = [(action, masks[str(n + 1)]) for n, action in steps if masks[str(n + 1)].any()]
     if unlike is not None:
         known.append((converts(plan)[name], unlike))
     codes = np.zeros(len(index), np.int64)
@@ -178,12 +191,17 @@ def _how(action: Action, before: pl.DataFrame, index: pl.Series) -> pl.DataFrame
     return pl.DataFrame({name: given[name] if name in told and given.height == len(index) else fixed[name] for name in fixed})
 
 
-def _flags(action: Action, cleaned: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
-    """One entry for each cell that looks wrong; the cell stays."""
-    marked = cleaned.select(extensions.load("steps", action.step).flag(action).fill_null(value=False).alias("flag"))["flag"]
-    index = marked.arg_true()
-    if not len(index):
-        return pl.DataFrame(schema=ledger.SCHEMA)
+def _flags(cleaned: pl.DataFrame, rows: pl.Series, plan: Plan) -> list[pl.DataFrame]:
+    """For each step that flags, one entry for each cell that looks wrong; the cell stays."""
+    actions = [a for a in plan.actions("clean", "flag") if _marks(a)]
+    if not actions or not cleaned.height:
+        return []
+    marks = (extensions.load("steps", a.step).flag(a).fill_null(value=False) for a in actions)
+    places = cleaned.select(mark.arg_true().implode().alias(str(i)) for i, mark in enumerate(marks))
+    return [_flagged(a, index, cleaned, rows) for i, a in enumerate(actions) if len(index := places[str(i)][0])]
+
+
+def _flagged(action: Action, index: pl.Series, cleaned: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
     how = _how(action, cleaned, index)
     return ledger.entries(
         rows.gather(index), column=action.column, action=ledger.FLAG, old=ledger.as_text(cleaned[action.column].gather(index)),

@@ -22,7 +22,7 @@ from typing import Any
 from data_sanitizer import extensions
 from data_sanitizer.errors import RecipeError
 from data_sanitizer.model import Action
-from data_sanitizer.profile.column_profile import ColumnProfile
+from data_sanitizer.profile.column_profile import ColumnProfile, after_cleaning
 
 CAREFUL: tuple[tuple[str, dict[str, Any]], ...] = (
     ("fix_encoding", {}),
@@ -174,8 +174,9 @@ def make_plan(recipe: Recipe, profiles: Mapping[str, ColumnProfile]) -> Plan:
     for step, options in recipe.steps:
         module = extensions.load("steps", step)
         chosen = [c for c in profiles if _in_scope(c, options)]
-        actions = (module.plan(c, profiles[c], options) for c in chosen)
-        stages.append(tuple(a for a in actions if a is not None))
+        actions = tuple(a for c in chosen if (a := module.plan(c, profiles[c], options)) is not None)
+        stages.append(actions)
+        profiles = after_cleaning(profiles, {a.column: module.clean(a) for a in actions if a.mode == "clean"})
     return Plan(tuple(stages))
 
 

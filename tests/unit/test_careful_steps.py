@@ -205,6 +205,11 @@ def test_outliers_are_flagged_and_kept(clean: Clean) -> None:
     assert ran.ledger.filter(pl.col("action") == "flag").select("row", "old").rows() == [(200, "9999")]
 
 
+def test_a_gross_error_among_numbers_close_together_is_flagged(clean: Clean) -> None:
+    cells = [str(1490 + i % 21) for i in range(200)] + ["9000000"]
+    assert clean(cells, "numbers", "outliers").ledger.filter(pl.col("action") == "flag")["row"].to_list() == [200]
+
+
 def test_a_long_tail_is_no_outlier(clean: Clean) -> None:
     cells = [str(round(1.07**i, 1)) for i in range(200)]
     assert "flag" not in set(clean(cells, "numbers", "outliers").ledger["action"])

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_sanitizer.kernels import kernel
-from data_sanitizer.profile._cells import Cells, hash_bytes, scan
+from data_sanitizer.profile._cells import Cells, hash_bytes, scan_all
 from data_sanitizer.profile._scan import finish
 from data_sanitizer.profile.distinct import Distinct
 from data_sanitizer.profile.frequent import Frequent
@@ -57,11 +57,11 @@ class TableStatistics:
     def update(self, frame: pl.DataFrame, source: int, rows: NDArray[np.uint64], key_columns: frozenset[str]) -> Keys:
         """Add a block; returns for each of its rows the key over the given columns."""
         keys = np.zeros((frame.height, 2), np.uint64)
-        for column in frame.iter_columns():
-            cells = scan(column)
-            self.columns.setdefault(column.name, ColumnStatistics()).update(cells)
-            if column.name in key_columns:
-                add_to_keys(keys, column.name, cells)
+        for cells in scan_all(frame):
+            name = cells.text.name
+            self.columns.setdefault(name, ColumnStatistics()).update(cells)
+            if name in key_columns:
+                add_to_keys(keys, name, cells)
         self.sample.update(frame, source, rows)
         self.rows += frame.height
         return keys

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -330,12 +331,23 @@ def _token_hashes() -> NDArray[np.uint64]:
 
 def scan(column: pl.Series) -> Cells:
     """Look at every cell of a column of any type once; typed columns are seen as the text they are written as."""
-    text = column if column.dtype == pl.String else column.cast(pl.String)
+    return next(scan_all(column.to_frame()))
+
+
+def scan_all(frame: pl.DataFrame) -> Iterator[Cells]:
+    """The same for every column in turn, with as few calls of Polars as can be: each costs as much as a thousand cells."""
+    typed = [pl.col(c).cast(pl.String) for c, dtype in frame.schema.items() if dtype != pl.String]
+    text = frame.with_columns(typed) if typed else frame
+    sizes = text.select(pl.all().str.len_bytes().fill_null(0))
+    for column, size in zip(text.iter_columns(), sizes.iter_columns(), strict=True):
+        yield _cells(column, size.to_numpy())
+
+
+def _cells(text: pl.Series, sizes: NDArray[np.uint32]) -> Cells:
     n = len(text)
-    sizes = text.str.len_bytes().fill_null(0).to_numpy()
-    filled = text.drop_nulls()
     # The bytes of all cells in one array without a copy through a Python str, which takes ten times as long beyond ASCII.
-    data = filled.cast(pl.Binary).cast(pl.List(pl.UInt8)).explode(empty_as_null=False).to_numpy() if len(filled) else _NO_BYTES
+    joined = pl.first().drop_nulls().cast(pl.Binary).cast(pl.List(pl.UInt8)).explode(empty_as_null=False)
+    data = text.to_frame().select(joined).to_series().to_numpy() if sizes.any() else _NO_BYTES
     shapes, details, tokens = (np.zeros(n, np.uint8) for _ in range(3))
     hash1, hash2 = np.empty(n, np.uint64), np.empty(n, np.uint64)
     cells = Cells(text, hash1, hash2, shapes, details, np.empty(n), np.zeros(n, np.uint32), np.zeros(n, np.uint16), tokens)

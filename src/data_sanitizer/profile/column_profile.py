@@ -34,7 +34,7 @@ from data_sanitizer.profile._scan import (
 )
 from data_sanitizer.profile.dependencies import Dependency
 from data_sanitizer.profile.frequent import frame, squeezed
-from data_sanitizer.profile.numbers import Numbers, NumberSummary
+from data_sanitizer.profile.numbers import Numbers, NumberSummary, with_exact_values
 
 NUMBER_SHAPES = (INTEGER, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA, GROUPED_POINT)
 DATE_SHAPES = (DATE_YMD, DATE_DMY, DATE_MDY, DATE_AMBIGUOUS)
@@ -133,6 +133,11 @@ class TableSample:
         """For each column those that tell what stands in it, the strongest first."""
         return dependencies.related(self.rows.head(_RELATED))
 
+    @cached_property
+    def related_by_all(self) -> dict[str, tuple[Dependency, ...]]:
+        """The same from every sampled row: slower, and finds what columns with thousands of values tell."""
+        return dependencies.related(self.rows) if self.rows.height > _RELATED else self.related
+
 
 @dataclass(frozen=True)
 class ColumnProfile:
@@ -202,7 +207,8 @@ class ColumnProfile:
         if self.kind not in ("integer", "decimal") or self.thousands is None:
             return None
         numbers: Numbers = self.statistics.numbers
-        return numbers.resolve(self.thousands or None)
+        summary = numbers.resolve(self.thousands or None)
+        return summary if self.values is None else with_exact_values(summary, self.sample, self.thousands)
 
     @cached_property
     def date_order(self) -> str | None:

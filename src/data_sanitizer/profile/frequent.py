@@ -61,7 +61,8 @@ class Frequent:
         taken = taken[np.argsort(slots[taken])]
         known = np.isin(slots[taken], self.hashes, assume_unique=True)
         new = taken[~known]
-        self._take(slots[taken], counts[taken], slots[new], squeezed(cells.text.gather(rows[new])))
+        texts = squeezed(cells.text.gather(rows[new])) if len(new) else self.texts[:0]
+        self._take(slots[taken], counts[taken], slots[new], texts)
 
     def merge(self, other: Self) -> None:
         """Take in another part of the column."""
@@ -96,8 +97,8 @@ class Frequent:
 
 def squeezed(texts: pl.Series) -> pl.Series:
     """The texts that the scan hashed: ASCII blanks trimmed, runs of them collapsed."""
-    trimmed = texts.str.strip_chars(" \t\n\r\v\f").str.replace_all("\t", " ", literal=True)
-    return trimmed.str.replace_all("  +", " ")
+    trimmed = pl.first().str.strip_chars(" \t\n\r\v\f").str.replace_all("\t", " ", literal=True)
+    return texts.to_frame().select(trimmed.str.replace_all("  +", " ")).to_series()
 
 
 def frame(values: dict[str, int]) -> pl.DataFrame:

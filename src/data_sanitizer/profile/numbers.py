@@ -7,11 +7,12 @@ the order of merges.) Sums are kept exactly, mantissas added by exponent, so tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from data_sanitizer.profile._cells import Cells
@@ -145,3 +146,14 @@ class NumberSummary:
         index = np.clip(np.searchsorted(edges, self.values, side="right") - 1, 0, bars - 1)
         heights = np.bincount(index, self.counts, bars).astype(np.int64)
         return [(float(a), float(b), int(n)) for a, b, n in zip(edges[:-1], edges[1:], heights, strict=True)]
+
+
+def with_exact_values(summary: NumberSummary, values: pl.DataFrame, thousands: str) -> NumberSummary:
+    """The summary with the values themselves in place of bins, for a column whose values (`value`, `count`) are all known."""
+    digits = pl.col("value").str.replace_all(r"[^0-9.,-]", "")
+    digits = digits.str.replace_all(thousands, "", literal=True) if thousands else digits
+    number = digits.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False).alias("number")
+    exact = values.select(number, pl.col("count").cast(pl.Int64)).drop_nulls().group_by("number").agg(pl.col("count").sum()).sort("number")
+    if exact["count"].sum() != summary.count:  # numbers written in a way of their own, such as 1e16: the bins know them
+        return summary
+    return replace(summary, values=exact["number"].to_numpy(), counts=exact["count"].to_numpy())

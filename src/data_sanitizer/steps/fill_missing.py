@@ -50,17 +50,17 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     table = profile.table
     if table is None or not _misses(profile, table):
         return None
-    order = ranks(profile, table)
-    why = _no_honest_fill(profile, table, order)
+    cells = _ranked(profile, table)
+    why = _no_honest_fill(profile, table, cells is not None)
     if why and not (everything and table.rows[column].count()):
         return Action("fill_missing", VERSION, column, evidence=f"not filled: {why}", mode="note")
     least = float(options["min_confidence"])
-    tables = _tables(column, table, order) if method in ("auto", "conditional") else []
-    default = _default(column, table, None if method == "mode" else order, least) if method != "conditional" else None
+    tables = _tables(column, table, cells) if method in ("auto", "conditional") else []
+    default = _default(column, table, None if method == "mode" else cells, least) if method != "conditional" else None
     if not tables and default is None:
         return Action("fill_missing", VERSION, column, evidence="not filled: no column tells what stands here", mode="note")
-    parameters = {"ordered": order is not None, "least": least, **_numbered(column, table, tables, default)}
-    said = _kind(order is not None) + listed([name for name, *_ in tables]) if tables else str(parameters["default"]["evidence"])
+    parameters = {"ordered": cells is not None, "least": least, **_numbered(column, table, tables, default)}
+    said = _kind(cells is not None) + listed([name for name, *_ in tables]) if tables else str(parameters["default"]["evidence"])
     return Action("fill_missing", VERSION, column, parameters, said)
 
 
@@ -85,16 +85,16 @@ def _misses(profile: ColumnProfile, table: TableSample) -> bool:
     return bool(profile.missing or emptied or not_numbers or table.rows[profile.name].null_count())
 
 
-def _no_honest_fill(profile: ColumnProfile, table: TableSample, order: pl.Series | None) -> str | None:
+def _no_honest_fill(profile: ColumnProfile, table: TableSample, ordered: bool) -> str | None:
     """Why any fill would be made up."""
     cells = table.rows[profile.name].drop_nulls()
     if cells.is_empty():
         return "every cell is empty"
     if profile.sensitive:
         return "the column holds personal data"
-    if order is None and profile.kind in _ORDERED and not profile.named_as_code:
+    if not ordered and profile.kind in _ORDERED and not profile.named_as_code:
         return "it is open how its numbers or dates are to be read"
-    if order is None and profile.kind != "boolean" and not _comes_again(profile, cells, whole=table.rows.height >= profile.rows):
+    if not ordered and profile.kind != "boolean" and not _comes_again(profile, cells, whole=table.rows.height >= profile.rows):
         return "too many different values"
     return "its numbers count the rows" if _counts_rows(profile) else None
 
@@ -117,16 +117,22 @@ def _counts_rows(profile: ColumnProfile) -> bool:
     return number.most - number.least < 1.5 * profile.rows
 
 
-def ranks(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
-    """For a column of numbers or dates the rank, from 0 to 1, of every sampled cell, null for missing cells and outliers; None for a column
-    without an order."""
-    order = in_order(profile, table)
+def _ranked(profile: ColumnProfile, table: TableSample) -> pl.DataFrame | None:
+    """For a column of numbers or dates the `text` and the `rank` (0 to 1) of every sampled cell, null for missing ones; None for others.
+
+    Outliers stand at the outermost ordinary number, so that none is ever a fill.
+    """
+    order, text = in_order(profile, table), table.rows[profile.name]
     if order is None:
         return None
     far = outliers.plan(profile.name, profile, outliers.OPTIONS)
     if far is not None:
-        order = order.set((order < far.parameters["low"]) | (order > far.parameters["high"]), None)
-    return order.rank("average") / max(order.count(), 1)
+        below, above = order < far.parameters["low"], order > far.parameters["high"]
+        ordinary = order.set(below | above, None)
+        for beyond, outer in ((below, ordinary.arg_min()), (above, ordinary.arg_max())):
+            if outer is not None:
+                text, order = text.set(beyond, text[outer]), order.set(beyond, order[outer])
+    return pl.DataFrame({"text": text, "rank": order.rank("average") / max(order.count(), 1)})
 
 
 def in_order(profile: ColumnProfile, table: TableSample) -> pl.Series | None:
@@ -159,14 +165,14 @@ def _days(profile: ColumnProfile, text: pl.Series) -> pl.Series | None:
     return text.to_frame().select(dates.parse(action).cast(pl.Int32).cast(pl.Float64))[:, 0]
 
 
-def _tables(column: str, table: TableSample, order: pl.Series | None) -> list[tuple[str, float, pl.DataFrame]]:
+def _tables(column: str, table: TableSample, cells: pl.DataFrame | None) -> list[tuple[str, float, pl.DataFrame]]:
     """The columns that tell most of this one, the weight of each, and what its values say, as `vote_table` gives it."""
-    if order is None:
-        found = table.related[column][:PARENTS]
+    if cells is None:
+        found = table.related_by_all[column][:PARENTS]
         made = [(d.parent, d.strength**2, vote_table(table.rows, d.parent, column)) for d in found]
     else:
-        found = explaining(table.rows, column, order, PARENTS)
-        made = [(d.parent, 1.0, median_table(table.rows[d.parent], table.rows[column], order)) for d in found]
+        found = explaining(table.rows, column, cells["rank"], PARENTS)
+        made = [(d.parent, 1.0, median_table(table.rows[d.parent], cells["text"], cells["rank"])) for d in found]
     kept = [(parent, weight, t.head(ENTRIES // len(made))) for parent, weight, t in made]
     return [(parent, weight, t) for parent, weight, t in kept if t.height]
 
@@ -186,14 +192,16 @@ def median_table(parent: pl.Series, child: pl.Series, order: pl.Series) -> pl.Da
     return table.filter(pl.col("support") >= LEAST_ROWS).sort("support", parent.name, descending=[True, False])
 
 
-def _default(column: str, table: TableSample, order: pl.Series | None, least: float) -> dict[str, Any] | None:
+def _default(column: str, table: TableSample, cells: pl.DataFrame | None, least: float) -> dict[str, Any] | None:
     """What fills the column where no other column speaks: its lower median, or its commonest value."""
     alone = pl.repeat("", table.rows.height, eager=True).alias(_ALL)
-    child = table.rows[column]
-    found = vote_table(table.rows.select(column).with_columns(alone), _ALL, column) if order is None else median_table(alone, child, order)
+    if cells is None:
+        found = vote_table(table.rows.select(column).with_columns(alone), _ALL, column)
+    else:
+        found = median_table(alone, cells["text"], cells["rank"])
     if found.is_empty() or found["share"][0] < least:
         return None
-    kind = "commonest value" if order is None else "median"
+    kind = "commonest value" if cells is None else "median"
     return {"best": found["best"][0], "share": found["share"][0], "evidence": f"{kind} of {found['support'][0]} rows"}
 
 

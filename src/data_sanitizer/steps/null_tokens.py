@@ -63,8 +63,11 @@ def clean(action: Action) -> pl.Expr:
     longest = max(len(token.encode()) for token in tokens)
 
     def without(cells: pl.Series) -> pl.Series:
-        short = (cells.str.len_bytes() <= longest).fill_null(value=False).arg_true()
-        empty = short.filter(cells.gather(short).str.to_lowercase().is_in(tokens))
+        short = cells.to_frame().select((pl.first().str.len_bytes() <= longest).fill_null(value=False).arg_true()).to_series()
+        if not len(short):
+            return cells
+        means_nothing = cells.gather(short).to_frame().select(pl.first().str.to_lowercase().is_in(tokens)).to_series()
+        empty = short.filter(means_nothing)
         return cells.clone().scatter(empty, None) if len(empty) else cells
 
     return pl.col(action.column).map_batches(without, return_dtype=pl.String)

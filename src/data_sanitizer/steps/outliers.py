@@ -63,7 +63,7 @@ def flag(action: Action) -> pl.Expr:
     low, high = action.parameters["low"], action.parameters["high"]
 
     def outside(cells: pl.Series) -> pl.Series:
-        values = numbers.read(cells, action.parameters) if cells.dtype == pl.String else cells
+        values = numbers.read(cells, action.parameters) if cells.dtype == pl.String else cells.cast(pl.Float64)
         outer: pl.Series = (values < low) | (values > high)
         return outer
 
