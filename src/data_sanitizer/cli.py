@@ -38,7 +38,7 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]}, help=(_about or "").split("\n\n")[0])
+@click.group(cls=_Commands, help=(_about or "").split("\n\n")[0])
 @click.version_option(package_name="data-sanitizer")
 def commands() -> None:
     """All commands."""
