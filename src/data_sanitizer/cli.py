@@ -103,7 +103,7 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
     if output is None and not (dry_run or check):
         raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
     resolved = load_recipe(recipe)
-    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory_limit // 4, _read_options(**reading))
+    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit // 4, reading=_read_options(**reading))
     report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
     if not quiet:
         _print_report(report, as_json, None if dry_run or check else output)

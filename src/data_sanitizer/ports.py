@@ -29,8 +29,9 @@ class Format(Protocol):
 
     SUFFIXES: tuple[str, ...]
 
-    def read(self, path: Path, name: str, options: ReadOptions, scratch: Path) -> Reading:
-        """Look at the file, decide how to read it; `scratch` is a folder for frozen copies, removed after the run."""
+    def read(self, path: Path, name: str, options: ReadOptions, scratch: Path, block: int = ...) -> Reading:
+        """Look at the file, decide how to read it; `scratch` is a folder for frozen copies, removed after the run. `block` is how much is
+        read at a time; it changes no row."""
         ...
 
     def write(self, table: pl.LazyFrame, path: Path) -> None:

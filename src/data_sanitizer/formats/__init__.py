@@ -22,17 +22,18 @@ _PACKING_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
 _NEEDS_PLAIN_FILE = ("parquet", "arrow", "excel")
 
 
-def open_source(path: str | Path, options: ReadOptions, scratch: Path) -> Reading:
+def open_source(path: str | Path, options: ReadOptions, scratch: Path, block: int | None = None) -> Reading:
     """Looks at a source (`-` is standard input) and says how it will be read; raises the InputErrors.
 
-    `scratch` is an existing folder for unpacked or frozen copies; it must live as long as the reading.
+    `scratch` is an existing folder for unpacked or frozen copies; it must live as long as the reading. `block` is how much is read at a
+    time (bytes of text, rows of typed tables) where it shall not be the usual; it changes no row.
     """
     name = str(path)
     place = _rereadable(Path(path), name, scratch)
     suffix = _by_suffix(place)
     found, packed = _look(place, name, suffix, options)
     place = _plain_file(place, name, scratch) if packed and found in _NEEDS_PLAIN_FILE else place
-    reading = format_named(found).read(place, name, options, scratch)
+    reading = format_named(found).read(place, name, options, scratch, **({"block": block} if block else {}))
     if found != suffix and suffix and not options.format:
         told = Decision("format", found, f"the name says {suffix}, the content says {found}")
         reading.decisions = (told, *reading.decisions)

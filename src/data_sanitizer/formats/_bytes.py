@@ -53,10 +53,12 @@ def open_bytes(path: Path, name: str, encoding: str = "utf-8") -> io.RawIOBase:
 
 def read_up_to(stream: io.RawIOBase, size: int) -> bytes:
     """The next `size` bytes, fewer only at the end."""
-    parts = bytearray()
-    while len(parts) < size and (part := stream.read(min(_PIECE, size - len(parts)))):
-        parts += part
-    return bytes(parts)
+    data = bytearray(size)
+    have = 0
+    with memoryview(data) as view:
+        while have < size and (count := stream.readinto(view[have:]) or 0):
+            have += count
+        return bytes(view[:have])
 
 
 def spool(stream: io.RawIOBase | BinaryIO, target: Path) -> Path:

@@ -32,6 +32,7 @@ class RunOptions:
     output_format: str = "parquet"
     force: bool = False
     threads: int = 2
+    block: int | None = None  # how much is read at a time, where it shall not be the usual
     memory: int = 256 << 20  # bytes for the structures that grow with the table: the keys of its rows
     reading: ReadOptions = field(default_factory=ReadOptions)
 
@@ -92,7 +93,7 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
 
 def open_all(inputs: Sequence[str], options: RunOptions, scratch: Path) -> list[Reading]:
     """Look at every input and decide how to read it."""
-    return [formats.open_source(path, options.reading, scratch) for path in inputs]
+    return [formats.open_source(path, options.reading, scratch, options.block) for path in inputs]
 
 
 def described_profile(survey: pass1.Survey) -> dict[str, Any]:
