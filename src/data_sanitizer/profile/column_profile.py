@@ -38,6 +38,7 @@ from data_sanitizer.profile.numbers import Numbers, NumberSummary, with_exact_va
 
 NUMBER_SHAPES = (INTEGER, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA, GROUPED_POINT)
 DATE_SHAPES = (DATE_YMD, DATE_DMY, DATE_MDY, DATE_AMBIGUOUS)
+_VALUES = 5_000  # sampled rows whose values stand for a column of many values: enough for its patterns and for what it holds
 _RELATED = 8_000  # sampled rows from which related columns are found: strengths to about 0.01
 BOOLEANS = (
     {"true", "false"},
@@ -340,7 +341,7 @@ def _profile(name: str, dtype: pl.DataType, rows: int, s: ColumnStatistics, samp
 def _sampled(name: str, sample: pl.DataFrame) -> pl.DataFrame:
     if name not in sample.columns:
         return frame({})
-    values = squeezed(sample[name].cast(pl.String).drop_nulls()).alias("value")
+    values = squeezed(sample[name].head(_VALUES).cast(pl.String).drop_nulls()).alias("value")
     counted = values.filter(values != "").value_counts().cast({"count": pl.UInt32})
     return counted.sort(["count", "value"], descending=[True, False])
 

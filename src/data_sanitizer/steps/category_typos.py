@@ -146,7 +146,16 @@ def _sure(action: Action) -> pl.Expr:
 
 def clean(action: Action) -> pl.Expr:
     """The column with the misspellings repaired that are beyond doubt."""
-    return pl.when(_sure(action)).then(_suggestion(action)).otherwise(pl.col(action.column))
+    suspects = list(action.parameters["near"])
+    repaired = pl.when(_sure(action)).then(_suggestion(action)).otherwise(pl.col(action.column)).alias("cell")
+
+    def only_suspects(row: pl.Series) -> pl.Series:
+        table = row.struct.unnest()
+        places = table.select(pl.col(action.column).is_in(suspects).fill_null(value=False).arg_true()).to_series()
+        column = table[action.column]
+        return column.clone().scatter(places, table[places].select(repaired).to_series()) if len(places) else column
+
+    return pl.struct(action.column, *action.parameters["parents"]).map_batches(only_suspects, return_dtype=pl.String)
 
 
 def flag(action: Action) -> pl.Expr:
