@@ -142,7 +142,7 @@ def in_order(blocks: Iterator[Block], work: Any, threads: int) -> Iterator[tuple
         try:
             for block in blocks:
                 waiting.append((block, pool.submit(work, block)))
-                if len(waiting) > threads:
+                if len(waiting) >= threads:
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:
