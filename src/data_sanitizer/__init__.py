@@ -7,7 +7,9 @@ result.data, result.ledger, result.report
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from data_sanitizer import errors
@@ -27,5 +29,10 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"data_sanitizer.{_HOMES[name]}"), name)
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
+class _Package(ModuleType):
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOMES:  # `profile` stays the function: importing the folder of that name would put the folder in its place
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
