@@ -202,12 +202,15 @@ def undo(run: Path, output: Path, row: int | None, column: str | None, rule: str
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
+    """Interrupt the work, and again every three seconds: an exception that meets a callback from compiled code is swallowed there."""
+    signal.setitimer(signal.ITIMER_REAL, 3, 3)
     raise KeyboardInterrupt
 
 
 def main() -> None:
     """Run the command; turns every error into one message and an exit code: 1 check failed, 2 usage, 3 input, 4 outside, 5 our bug."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, _stop)
     try:
         code = commands.main(standalone_mode=False) or 0
     except click.ClickException as error:
@@ -217,6 +220,7 @@ def main() -> None:
         click.echo(f"Error: {error}", err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        signal.setitimer(signal.ITIMER_REAL, 0)
         click.echo("Interrupted: nothing incomplete was left under the final name.", err=True)
         code = 130
     except BrokenPipeError:

@@ -11,13 +11,19 @@ from pathlib import Path
 import pytest
 
 from data_sanitizer.benchmark_generator import generate
+from data_sanitizer.pipeline.sanitize import sanitize
+from data_sanitizer.recipe import load_recipe
 from data_sanitizer.verification import verify
 from tests.acceptance.command import call, left_over, start
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return generate(20_000, tmp_path_factory.mktemp("table"))["csv"]
+    """Cleaned once, so that the kernels are compiled before a test waits for a stage."""
+    folder = tmp_path_factory.mktemp("table")
+    path = generate(20_000, folder)["csv"]
+    sanitize([str(path)], folder / "run", load_recipe("careful"))
+    return path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
