@@ -146,7 +146,7 @@ def as_text(result: Mapping[str, Any]) -> str:
 
 @click.command("benchmark")
 @click.option("--size", default="1m", show_default=True, help="Rows: a number, or one with k, m or b, as 50k or 1m.")
-@click.option("--near-duplicates/--no-near-duplicates", default=True, help="Look for near-duplicates too, or for exact ones alone.")
+@click.option("--near-duplicates/--no-near-duplicates", default=True, help="No difference yet: only exact duplicates are sought.")
 @click.option("--seed", default=0, show_default=True, help="Another seed makes another table.")
 @click.option("--repeat", default=1, show_default=True, help="Measure so many times and give the median.")
 @click.option("--work-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder in which the table is kept for the next time.")

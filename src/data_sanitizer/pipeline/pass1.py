@@ -133,7 +133,7 @@ class _Counting:
 
 
 def in_order(blocks: Iterator[Block], work: Any, threads: int) -> Iterator[tuple[Block, Any]]:
-    """Each block with the result of the work on it, in order; `threads` blocks are worked on at a time, one more is read ahead."""
+    """Each block with the result of the work on it, in order; at most `threads` blocks are in work or waiting."""
     if threads <= 1:
         yield from ((block, work(block)) for block in blocks)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -324,6 +325,7 @@ _TOKEN_STARTS = np.zeros(256, np.bool_)
 _TOKEN_STARTS[[ord(c) for token in s.NULL_TOKENS for c in (token[0], token[0].upper())]] = True
 
 
+@cache
 def _token_hashes() -> NDArray[np.uint64]:
     encoded = [np.frombuffer(t.encode(), np.uint8) for t in s.NULL_TOKENS]
     return np.array([_token_hash(t, 0, len(t)) for t in encoded], np.uint64)
@@ -351,9 +353,8 @@ def _cells(text: pl.Series, sizes: NDArray[np.uint32]) -> Cells:
     shapes, details, tokens = (np.zeros(n, np.uint8) for _ in range(3))
     hash1, hash2 = np.empty(n, np.uint64), np.empty(n, np.uint64)
     cells = Cells(text, hash1, hash2, shapes, details, np.empty(n), np.zeros(n, np.uint32), np.zeros(n, np.uint16), tokens)
-    _scan_cells(data, sizes, _TOKENS, hash1, hash2, shapes, details, cells.numbers, cells.lengths, cells.flags, tokens)
+    _scan_cells(data, sizes, _token_hashes(), hash1, hash2, shapes, details, cells.numbers, cells.lengths, cells.flags, tokens)
     return cells
 
 
-_TOKENS = _token_hashes()
 _NO_BYTES = np.zeros(0, np.uint8)
