@@ -90,10 +90,12 @@ def _root_command() -> click.Group:
 
 def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield name, command
-    children = command.commands if isinstance(command, click.Group) else {}
-    for child in sorted(children):
-        if not children[child].hidden:
-            yield from _commands(f"{name} {child}", children[child])
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=name)
+        for child in sorted(command.list_commands(context)):  # also those that are loaded only when they are asked for
+            found = command.get_command(context, child)
+            if found is not None and not found.hidden:
+                yield from _commands(f"{name} {child}", found)
 
 
 def _help(name: str, command: click.Command) -> str:
