@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from data_sanitizer import extensions, ledger
 from data_sanitizer.errors import DataSanitizerError
 from data_sanitizer.model import Action
+from data_sanitizer.profile import OddCells
 from data_sanitizer.recipe import Plan, converts
 
 
@@ -35,15 +35,20 @@ class CleanedChunk:
     changes: tuple[ColumnChange, ...]
 
 
-def clean_chunk(frame: pl.DataFrame, rows: NDArray[np.uint64], plan: Plan, sensitive: frozenset[str] = frozenset()) -> CleanedChunk:
-    """Clean a chunk whose rows have the given numbers; a row's result depends on that row and the plan alone."""
-    stages = text_stages(frame, plan)
+def clean_chunk(
+    frame: pl.DataFrame, rows: NDArray[np.uint64], plan: Plan, sensitive: frozenset[str] = frozenset(), odd: OddCells | None = None
+) -> CleanedChunk:
+    """Clean a chunk whose rows have the given numbers; a row's result depends on that row and the plan alone.
+
+    `odd` are the places of the cells in which pass 1 saw something odd: steps that change only such cells then look at no others.
+    """
+    stages = text_stages(frame, plan, odd or {})
     cleaned = convert(stages[-1], plan)
     said = _said(stages[-1], cleaned, plan)
     numbers = pl.Series("row", rows)
-    found = [_changes(name, index, stages, cleaned, said, numbers, plan) for name, index in _changed(frame, said).items()]
-    pieces = [*(entries for entries, _ in found), *_flags(cleaned, numbers, plan)]
-    return CleanedChunk(cleaned, _in_order(pieces, frame.columns, sensitive), tuple(change for _, change in found))
+    found = [_changes(name, index, stages, cleaned, said, plan) for name, index in _changed(frame, said).items()]
+    pieces = [*_entries(found, numbers), *_flags(cleaned, numbers, plan)]
+    return CleanedChunk(cleaned, _in_order(pieces, frame.columns, sensitive), tuple(f.change for f in found))
 
 
 def _marks(action: Action) -> bool:
@@ -51,13 +56,27 @@ def _marks(action: Action) -> bool:
     return hasattr(extensions.load("steps", action.step), "flag")
 
 
-def text_stages(frame: pl.DataFrame, plan: Plan) -> list[pl.DataFrame]:
+def text_stages(frame: pl.DataFrame, plan: Plan, odd: OddCells) -> list[pl.DataFrame]:
     """The chunk as read, and after each step that changes cells."""
-    stages = [frame]
+    stages, ordinary = [frame], set(odd)  # columns in which all but the odd cells are as they were read
     for actions in plan.stages:
-        steps = [(a.column, extensions.load("steps", a.step).clean(a)) for a in actions if a.mode == "clean"]
-        stages.append(stages[-1].with_columns(**dict(steps)) if steps else stages[-1])
+        steps = [a for a in actions if a.mode == "clean"]
+        wholly = {a.column: extensions.load("steps", a.step).clean(a) for a in steps if not (a.odd_only and a.column in ordinary)}
+        partly = {a.column: _odd_cleaned(stages[-1], a, odd[a.column]) for a in steps if a.column not in wholly}
+        ordinary.difference_update(wholly)
+        stages.append(stages[-1].with_columns(**wholly, **partly) if steps else stages[-1])
     return stages
+
+
+def _odd_cleaned(frame: pl.DataFrame, action: Action, places: NDArray[np.uint32]) -> pl.Series:
+    """The column after a step that changes no cell but those at the places."""
+    column = frame[action.column]
+    if not len(places):
+        return column
+    before = column[places].to_frame()
+    after = before.select(extensions.load("steps", action.step).clean(action)).to_series()
+    changed = after.ne_missing(before.to_series()).to_numpy()
+    return ledger.replaced(column, places[changed], after.filter(pl.Series(changed))) if changed.any() else column
 
 
 def convert(text: pl.DataFrame, plan: Plan) -> pl.DataFrame:
@@ -92,26 +111,45 @@ def _changed(frame: pl.DataFrame, said: pl.DataFrame) -> dict[str, pl.Series]:
     return {c: index for c in said.columns if len(index := places[c][0])}
 
 
-def _changes(
-    name: str, index: pl.Series, stages: Sequence[pl.DataFrame], cleaned: pl.DataFrame, said: pl.DataFrame, rows: pl.Series, plan: Plan
-) -> tuple[pl.DataFrame, ColumnChange]:
-    """One entry for each cell at `index` of the column."""
-    old, text, new = stages[0][name].gather(index), said[name].gather(index), cleaned[name].gather(index)
-    unlike = text.ne_missing(stages[-1][name].gather(index)) if name in converts(plan) else None
-    rules = _attributed(name, stages, index, plan, unlike)
-    entries = ledger.entries(
-        rows.gather(index), column=name, action=ledger.SET, old=_kept(old, rules, plan), new=ledger.as_text(new),
-        rule=rules["rule"], rule_version=rules["rule_version"], evidence=rules["evidence"], confidence=rules["confidence"],
-    )  # fmt: skip
-    return entries, ColumnChange(name, index.to_numpy(), ledger.as_text(old), ledger.as_text(_own(name, stages, index, plan, text)))
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The changed cells of one column: their places, what they were and are, and what did it (columns rule to confidence)."""
+
+    change: ColumnChange
+    old: pl.Series
+    new: pl.Series
+    told: pl.DataFrame
+
+
+def _changes(name: str, index: pl.Series, stages: Sequence[pl.DataFrame], cleaned: pl.DataFrame, said: pl.DataFrame, plan: Plan) -> _Found:
+    steps = [(n, a) for n, actions in enumerate(plan.stages) for a in actions if a.column == name and a.mode == "clean"]
+    standing = [stages[0][name], *(stages[n + 1][name] for n, _ in steps)]
+    told = [*(s.alias(str(i)) for i, s in enumerate(standing)), said[name].alias("said"), cleaned[name].alias("new")]
+    values = pl.DataFrame(told)[index]
+    rules = _attributed(name, [a for _, a in steps], values, stages, index, plan)
+    old, new = ledger.as_text(values["0"]), ledger.as_text(values["new"])
+    own = _own(name, stages, index, plan, values["said"])
+    return _Found(ColumnChange(name, index.to_numpy(), old, ledger.as_text(own)), _kept(old, rules, plan), new, rules)
+
+
+def _entries(found: Sequence[_Found], rows: pl.Series) -> list[pl.DataFrame]:
+    """One entry for each changed cell, column after column."""
+    if not found:
+        return []
+    places = np.concatenate([f.change.rows for f in found])
+    names = pl.Series([f.change.column for f in found], dtype=pl.String)
+    column = names.gather(np.repeat(np.arange(len(found), dtype=np.uint32), [len(f.change.rows) for f in found]))
+    old, new = (pl.concat([getattr(f, side).alias(side) for f in found]) for side in ("old", "new"))
+    told = pl.concat([f.told for f in found])
+    return [ledger.entries(rows[places], column=column, action=ledger.SET, old=old, new=new, **told.to_dict())]
 
 
 def _kept(old: pl.Series, rules: pl.DataFrame, plan: Plan) -> pl.Series:
     """The values before, save those of masked cells: they are personal data still."""
     if not any(a.step == ledger.MASKING for a in plan.actions("clean")):
-        return ledger.as_text(old)
+        return old
     masked = rules.select(ledger.made_by(ledger.MASKING)).to_series()
-    return ledger.as_text(old).zip_with(~masked, pl.Series([None], dtype=pl.String))
+    return old.zip_with(~masked, pl.Series([None], dtype=pl.String))
 
 
 def _own(name: str, stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan, said: pl.Series) -> pl.Series:
@@ -128,18 +166,20 @@ def _invents(action: Action) -> bool:
     return bool(getattr(extensions.load("steps", action.step), "INVENTS", False))
 
 
-def _attributed(name: str, stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan, unlike: pl.Series | None) -> pl.DataFrame:
+def _attributed(
+    name: str, steps: Sequence[Action], values: pl.DataFrame, stages: Sequence[pl.DataFrame], index: pl.Series, plan: Plan
+) -> pl.DataFrame:
     """Which steps changed the cells of `index`: columns rule, rule_version, evidence, confidence.
 
-    `unlike` marks the cells that the column's conversion does not give back as they stood.
+    `values` has the cells as read and after each of the steps ("0", "1", ...) and what they say in the end, which differs from the last
+    of those where the column's conversion does not give a cell back as it stood.
     """
-    steps = [(n, a) for n, actions in enumerate(plan.stages) for a in actions if a.column == name and a.mode == "clean"]
-    values = pl.DataFrame([stages[n][name].gather(index).alias(str(n)) for n in [0, *(n + 1 for n, _ in steps)]])
-    places = values.columns
-    masks = values.select(pl.col(x).ne_missing(pl.col(y)).alias(y) for x, y in itertools.pairwise(places))
-    known = [(action, masks[str(n + 1)]) for n, action in steps if masks[str(n + 1)].any()]
-    if unlike is not None:
-        known.append((converts(plan)[name], unlike))
+    masks = values.select(
+        *(pl.col(str(i)).ne_missing(pl.col(str(i + 1))).alias(str(i)) for i in range(len(steps))),
+        unlike=pl.col("said").ne_missing(pl.col(str(len(steps)))),
+    )
+    actions = [*steps, *([converts(plan)[name]] if name in converts(plan) else [])]
+    known = [(action, mask) for action, mask in zip(actions, masks.iter_columns(), strict=False) if mask.any()]
     codes = np.zeros(len(index), np.int64)
     for bit, (_, changed) in enumerate(known):
         codes |= changed.to_numpy().astype(np.int64) << bit

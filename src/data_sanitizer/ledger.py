@@ -159,6 +159,4 @@ def places(rows: Rows, wanted: pl.Series) -> NDArray[np.int64]:
 
 def replaced(column: pl.Series, index: NDArray[np.int64], values: pl.Series) -> pl.Series:
     """The column with other values at the given places."""
-    order = np.arange(len(column), dtype=np.uint32)
-    order[index] = len(column) + np.arange(len(index), dtype=np.uint32)
-    return pl.concat([column, values.alias(column.name)]).gather(order)
+    return column.clone().scatter(index, values) if len(index) else column

@@ -62,3 +62,4 @@ class Action:
     mode: str = (
         "clean"  # clean: cells become other cells; convert: the column gets a type; flag: cells are marked; note: the column is marked
     )
+    odd_only: bool = False  # every cell stays in which pass 1 saw nothing odd (see `profile._cells.odd_cells`)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 
+import numpy as np
+
 from data_sanitizer import errors
 from data_sanitizer.model import Decision
 
@@ -68,10 +70,11 @@ def _utf8_faults(sample: bytes, complete: bool) -> tuple[int, int]:
     wrong, start, right = 0, 0, 0
     while start < len(sample):
         try:
-            text = sample[start:].decode("utf-8")
+            rest = sample[start:]
+            rest.decode("utf-8")
         except UnicodeDecodeError as error:
             good = sample[start : start + error.start]
-            right += _beyond_ascii(good.decode("utf-8"))
+            right += _beyond_ascii(good)
             if not complete and error.end + start >= len(sample) and error.reason == "unexpected end of data":
                 break
             wrong += 1
@@ -79,13 +82,14 @@ def _utf8_faults(sample: bytes, complete: bool) -> tuple[int, int]:
             if wrong > 1000:
                 break
         else:
-            right += _beyond_ascii(text)
+            right += _beyond_ascii(rest)
             break
     return wrong, right
 
 
-def _beyond_ascii(text: str) -> int:
-    return 0 if text.isascii() else sum(c > "\x7f" for c in text)
+def _beyond_ascii(text: bytes) -> int:
+    """Characters beyond ASCII in UTF-8: each has one byte from C0 on."""
+    return int(np.count_nonzero(np.frombuffer(text, np.uint8) >= 0xC0))
 
 
 def _guess(sample: bytes) -> tuple[str, str]:

@@ -44,7 +44,7 @@ def inside(column: str, values: pl.Series, counts: pl.Series | None = None) -> V
 
 def searchable(column: str) -> tuple[str, ...]:
     """The kinds worth a search in a text column of that name."""
-    return tuple(kind for kind in names("pii") if kind not in ORDINARY and hint(detector(kind), column) != "against")
+    return tuple(kind for kind in names("pii") if kind not in ORDINARY and hint(kind, column) != "against")
 
 
 def replace_found(text: str, kinds: Iterable[str], mask: Callable[[str, str], str]) -> str:

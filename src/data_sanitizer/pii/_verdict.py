@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import polars as pl
 
 from data_sanitizer.extensions import names
-from data_sanitizer.pii._detector import Detector, detector, matches
+from data_sanitizer.pii._detector import detector, matches
 
 ENOUGH = 1_000  # distinct values that decide: a share of 0.8 is then known to within 0.03, and a phone column takes 0.05 s
 NAMED_SHARE = 0.5  # where the name of the column says so, half of the cells is enough
@@ -38,7 +39,7 @@ def verdict(column: str, values: pl.Series, counts: pl.Series | None = None) -> 
     name of the column names the kind; elsewhere nearly all cells must have a form that speaks for itself.
     """
     cells = _thin(speaking(values, counts))
-    judged = [(hint(detector(name), column), _judge(name, column, cells)) for name in names("pii")]
+    judged = [(hint(name, column), _judge(name, column, cells)) for name in names("pii")]
     found = [(said != "for", -one.share, one) for said, one in judged if one]
     return min(found)[2] if found else None
 
@@ -57,7 +58,7 @@ def _thin(cells: pl.DataFrame) -> pl.DataFrame:
 
 def _judge(name: str, column: str, cells: pl.DataFrame) -> Verdict | None:
     kind = detector(name)
-    said = hint(kind, column)
+    said = hint(name, column)
     if said == "against" or cells.is_empty():
         return None
     named = said == "for"
@@ -69,9 +70,10 @@ def _judge(name: str, column: str, cells: pl.DataFrame) -> Verdict | None:
     return Verdict(name, round(share, 4), f"{kind.noun} in {int(share * 100)} % of {cells['count'].sum():,} sampled cells{because}")
 
 
-def hint(kind: Detector, column: str) -> Hint:
-    """What the name of a column says about a kind."""
-    words = _words(column)
+@lru_cache(1024)
+def hint(name: str, column: str) -> Hint:
+    """What the name of a column says about a kind, named as its detector."""
+    kind, words = detector(name), _words(column)
     if any(_says(words, word) for word in kind.context) and words[-1] not in ABOUT:
         return "for"
     return "against" if any(_says(words, word) for word in kind.against) else "silent"

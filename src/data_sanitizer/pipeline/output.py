@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from polars.io.plugins import register_io_source
 
 from data_sanitizer import data_cleaning, formats, ledger
 from data_sanitizer.duplicates.exact import ExactDuplicates
-from data_sanitizer.pipeline.pass1 import SourceRows, Survey
+from data_sanitizer.pipeline.pass1 import SourceRows, Survey, in_order
 from data_sanitizer.pipeline.pass2 import CleanBlock
-from data_sanitizer.pipeline.spool import ROW_GROUP, Spool
+from data_sanitizer.pipeline.spool import ROW_GROUP, ZSTD, Spool
 from data_sanitizer.recipe import Plan, Recipe, converts
 
 DUPLICATES = {
@@ -40,12 +41,14 @@ class Written:
 
 
 def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: ExactDuplicates, recipe: Recipe, folder: Path, scratch: Path,
-          output_format: str) -> Written:  # fmt: skip
+          output_format: str, threads: int) -> Written:  # fmt: skip
     """Write cleaned table, ledger, removed rows, quarantine, duplicates and matches into the folder."""
-    out = _Output(blocks, survey, plan, found if recipe.duplicates.remove else _nothing(), scratch)
+    out = _Output(blocks, survey, plan, found if recipe.duplicates.remove else _nothing(), scratch, threads)
     schema = ledger.cleaned_schema(survey.schema, converts(plan))
-    _drained(out.kept_rows, schema, lambda table: formats.write(table, folder / f"cleaned.{output_format}", output_format))
-    _drained(out.entries, ledger.SCHEMA, lambda table: _parquet(table, folder / "ledger.parquet"))
+    with ThreadPoolExecutor(1) as beside:
+        entries = beside.submit(_drained, out.entries, ledger.SCHEMA, lambda table: _parquet(table, folder / "ledger.parquet"))
+        _drained(out.kept_rows, schema, lambda table: formats.write(table, folder / f"cleaned.{output_format}", output_format))
+        entries.result()
     out.removed.write(folder / "removed.parquet")
     out.quarantine.write(folder / "quarantine.parquet")
     write_duplicates(found, survey.sources, recipe.duplicates.remove, folder)
@@ -57,7 +60,7 @@ def _nothing() -> ExactDuplicates:
 
 
 def _parquet(table: pl.LazyFrame, path: Path) -> None:
-    table.sink_parquet(path, compression="zstd", row_group_size=ROW_GROUP, maintain_order=True)
+    table.sink_parquet(path, compression="zstd", compression_level=ZSTD, row_group_size=ROW_GROUP, maintain_order=True)
 
 
 def _drained(
@@ -97,43 +100,50 @@ def free_name(name: str, schema: Mapping[str, pl.DataType]) -> str:
 class _Output:
     """The blocks on their way out, and the small tables that fill meanwhile."""
 
-    def __init__(self, blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: ExactDuplicates, scratch: Path) -> None:
-        self._blocks, self._survey, self._plan, self._found = blocks, survey, plan, found
+    def __init__(self, blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: ExactDuplicates, scratch: Path,
+                 threads: int) -> None:  # fmt: skip
+        self._blocks, self._survey, self._plan, self._found, self._threads = blocks, survey, plan, found, threads
         self.removed = Spool(scratch, "removed", removed_schema(survey.schema))
         self.quarantine = Spool(scratch, "quarantine", QUARANTINE)
         self.kept = 0
 
     def kept_rows(self) -> Iterator[pl.DataFrame]:
-        """The cleaned rows that are kept, block by block, while the others go to their tables."""
-        for block in self._blocks:
-            frame = pl.read_ipc(block.cleaned)
-            gone, survivors = self._gone(block)
+        """The rows that are kept, as the ledger says that they became, block by block; the others go to their tables."""
+        for block, (frame, gone, survivors) in in_order(iter(self._blocks), self._cleaned, self._threads):
+            self._quarantine(block)
             if gone.any():
-                self._set_aside(block, frame.filter(pl.Series(gone)), gone, survivors)
-                frame = frame.filter(pl.Series(~gone))
-            self.quarantine.add(
-                pl.DataFrame([(block.source.name, i.row, i.reason, i.text) for i in block.quarantined], schema=QUARANTINE, orient="row")
-            )
+                self._set_aside(block, gone, survivors)
             self.kept += frame.height
-            block.cleaned.unlink()
             yield frame
 
-    def _gone(self, block: CleanBlock) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    def _cleaned(self, block: CleanBlock) -> tuple[pl.DataFrame, NDArray[np.bool_], NDArray[np.int64]]:
+        """The rows of a block that are kept, which are not, and the survivors of those."""
+        frame, rows = block.stored.frame(), block.stored.rows()
+        gone, survivors = self._gone(block, rows)
+        entries = pl.read_ipc(block.entries, columns=["row", "column", "action", "new"])
+        cleaned = ledger.applied(frame, rows, entries, converts(self._plan))
+        return cleaned.filter(pl.Series(~gone)) if gone.any() else cleaned, gone, survivors
+
+    def _quarantine(self, block: CleanBlock) -> None:
+        if issues := block.stored.quarantined():
+            told = [(block.source.name, i.row, i.reason, i.text) for i in issues]
+            self.quarantine.add(pl.DataFrame(told, schema=QUARANTINE, orient="row"))
+
+    def _gone(self, block: CleanBlock, rows: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
         """Which rows of the block are removed, and the survivors of those."""
-        ordinals = block.source.first + block.rows.astype(np.int64)
+        ordinals = block.source.first + rows.astype(np.int64)
         if not len(self._found.rows):
             return np.zeros(len(ordinals), bool), np.empty(0, np.int64)
         place = np.searchsorted(self._found.rows, ordinals).clip(0, len(self._found.rows) - 1)
         gone = self._found.rows[place] == ordinals
         return gone, self._found.survivors[place[gone]]
 
-    def _set_aside(self, block: CleanBlock, rows: pl.DataFrame, gone: NDArray[np.bool_], survivors: NDArray[np.int64]) -> None:
-        """Keep the removed rows as they were read: what cleaning left of them, and the ledger taken back."""
-        numbers = block.rows[gone]
-        about = pl.read_ipc(block.entries).filter(
-            (pl.col("action") == ledger.SET) & pl.col("row").is_in(pl.Series(numbers).implode()) & ~ledger.made_by(ledger.MASKING)
-        )
-        read = ledger.given_back(rows, numbers, about, converts(self._plan))
+    def _set_aside(self, block: CleanBlock, gone: NDArray[np.bool_], survivors: NDArray[np.int64]) -> None:
+        """Keep the removed rows as they were read, but for masked cells: what those held is kept nowhere."""
+        rows, numbers = block.stored.frame().filter(pl.Series(gone)), block.stored.rows()[gone]
+        if any(action.step == ledger.MASKING for action in self._plan.actions("clean")):
+            masked = pl.col("row").is_in(pl.Series(numbers).implode()) & ledger.made_by(ledger.MASKING)
+            rows = ledger.applied(rows, numbers, pl.read_ipc(block.entries).filter(masked), {})
         own = removed_schema(self._survey.schema)
         source, row, reason = list(own)[:3]
         told: dict[str, pl.Expr | pl.Series] = {
@@ -141,7 +151,7 @@ class _Output:
             row: pl.Series(numbers),
             reason: self._reasons(survivors),
         }
-        self.removed.add(read.with_columns(**told).select(list(own)))
+        self.removed.add(rows.with_columns(**told).select(list(own)))
 
     def _reasons(self, survivors: NDArray[np.int64]) -> pl.Series:
         return placed(survivors, self._survey.sources).select(pl.format("same as row {} of {}", "row", "source"))[:, 0]
@@ -152,11 +162,12 @@ class _Output:
             yield data_cleaning.column_entries(self._plan, source.name)
             for block in (b for b in self._blocks if b.source is source):
                 entries = pl.read_ipc(block.entries)
-                gone, survivors = self._gone(block)
+                rows = block.stored.rows()
+                gone, survivors = self._gone(block, rows)
                 if gone.any():
-                    rows = pl.Series("row", block.rows[gone])
+                    removed = pl.Series("row", rows[gone])
                     removals = ledger.entries(
-                        rows, source=source.name, action=ledger.REMOVE, rule=RULE, rule_version=1, evidence=self._reasons(survivors)
+                        removed, source=source.name, action=ledger.REMOVE, rule=RULE, rule_version=1, evidence=self._reasons(survivors)
                     )
                     entries = pl.concat([entries, removals]).sort("row", maintain_order=True)
                 yield entries

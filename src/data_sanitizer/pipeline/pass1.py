@@ -1,14 +1,16 @@
-"""Pass 1: read every row once; count, sample and key it."""
+"""Pass 1: read every row once; count, sample and key it, and keep it where pass 2 finds it."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from threading import local
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -16,11 +18,15 @@ import polars as pl
 from data_sanitizer import extensions
 from data_sanitizer.duplicates.exact import KeyFile
 from data_sanitizer.model import Block
+from data_sanitizer.pipeline.stored import StoredBlock, store
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile import Keys, TableStatistics
 from data_sanitizer.profile.column_profile import ColumnProfile, summarise
 from data_sanitizer.profile.sample import RowSample
 from data_sanitizer.recipe import Recipe
+
+B = TypeVar("B")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Survey:
     profiles: dict[str, ColumnProfile]
     sample: pl.DataFrame
     keys: KeyFile
+    blocks: tuple[StoredBlock, ...]
 
     @property
     def rows(self) -> int:
@@ -76,14 +83,15 @@ def aligned(block: Block, schema: dict[str, pl.DataType]) -> pl.DataFrame:
 
 
 def survey(readings: Sequence[Reading], recipe: Recipe, scratch: Path, threads: int) -> Survey:
-    """Read all sources once; the result does not depend on the size of blocks or the number of threads."""
+    """Read all sources once; what is learned does not depend on the size of blocks or the number of threads."""
     schema = joined_schema(readings)
-    counting = _Counting(schema, frozenset(recipe.duplicates.columns(list(schema))), recipe.seed)
-    keys, sources, first = KeyFile(scratch / "keys"), [], 0
+    counting = _Counting(schema, frozenset(recipe.duplicates.columns(list(schema))), recipe.seed, scratch)
+    keys, sources, blocks, first = KeyFile(scratch / "keys"), [], [], 0
     for number, reading in enumerate(readings):
         rows = quarantined = 0
-        for block, block_keys in in_order(reading.blocks(), lambda b, n=number: counting.take(b, n), threads):
+        for block, (block_keys, stored) in in_order(reading.blocks(), partial(counting.take, source=number), threads):
             keys.append(_with_gaps(block, block_keys, rows))
+            blocks.append(stored)
             rows += len(block.rows) + len(block.quarantined)
             quarantined += len(block.quarantined)
         sources.append(SourceRows(reading.name, first, rows, quarantined))
@@ -91,7 +99,7 @@ def survey(readings: Sequence[Reading], recipe: Recipe, scratch: Path, threads: 
     keys.close()
     statistics = counting.total()
     profiles = {name: with_sensitivity(p) for name, p in summarise(statistics, schema).items()}
-    return Survey(schema, tuple(sources), profiles, statistics.sample.rows(), keys)
+    return Survey(schema, tuple(sources), profiles, statistics.sample.rows(), keys, tuple(blocks))
 
 
 def _with_gaps(block: Block, keys: Keys, first: int) -> Keys:
@@ -106,7 +114,7 @@ def _with_gaps(block: Block, keys: Keys, first: int) -> Keys:
 def with_sensitivity(profile: ColumnProfile) -> ColumnProfile:
     """The profile with the kind of personal data that the column holds."""
     found = extensions.load("steps", "flag_personal_data").find(profile)
-    return replace(profile, sensitive=found[0], personal=found) if found else profile
+    return replace(profile, sensitive=found[0] if found else None, personal=found or False)
 
 
 @dataclass
@@ -116,14 +124,18 @@ class _Counting:
     schema: dict[str, pl.DataType]
     key_columns: frozenset[str]
     seed: int
+    scratch: Path
+    number: Iterator[int] = field(default_factory=count)
     parts: list[TableStatistics] = field(default_factory=list)
     own: Any = field(default_factory=local)
 
-    def take(self, block: Block, source: int) -> Keys:
+    def take(self, block: Block, source: int) -> tuple[Keys, StoredBlock]:
         if not hasattr(self.own, "statistics"):
             self.own.statistics = TableStatistics(sample=RowSample(self.seed))
             self.parts.append(self.own.statistics)
-        return self.own.statistics.update(aligned(block, self.schema), source, block.rows, self.key_columns)  # type: ignore[no-any-return]
+        frame = aligned(block, self.schema)
+        keys, odd = self.own.statistics.update(frame, source, block.rows, self.key_columns)
+        return keys, store(block, frame, odd, source, self.scratch / f"block-{next(self.number):08d}.arrow")
 
     def total(self) -> TableStatistics:
         merged = TableStatistics(sample=RowSample(self.seed))
@@ -132,13 +144,13 @@ class _Counting:
         return merged
 
 
-def in_order(blocks: Iterator[Block], work: Any, threads: int) -> Iterator[tuple[Block, Any]]:
+def in_order(blocks: Iterator[B], work: Callable[[B], R], threads: int) -> Iterator[tuple[B, R]]:
     """Each block with the result of the work on it, in order; at most `threads` blocks are in work or waiting."""
     if threads <= 1:
         yield from ((block, work(block)) for block in blocks)
         return
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[tuple[Block, Future[Any]]] = deque()
+        waiting: deque[tuple[B, Future[R]]] = deque()
         try:
             for block in blocks:
                 waiting.append((block, pool.submit(work, block)))

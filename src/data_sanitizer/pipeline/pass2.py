@@ -1,12 +1,12 @@
 """Pass 2: clean every row once, compare it with what was read, and key it anew where its cells changed.
 
-The cleaned blocks wait in the scratch folder: which rows are duplicates is known only when all are clean.
+What changed is kept as ledger entries: which rows are duplicates is known only when all are clean, and then input + ledger = output.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from data_sanitizer import data_cleaning, ledger
 from data_sanitizer.data_cleaning import CleanedChunk
 from data_sanitizer.duplicates.exact import ExactDuplicates, Keys, find
-from data_sanitizer.model import Block, RowIssue
-from data_sanitizer.pipeline.pass1 import SourceRows, Survey, aligned, in_order
-from data_sanitizer.ports import Reading
+from data_sanitizer.model import RowIssue
+from data_sanitizer.pipeline.pass1 import SourceRows, Survey, in_order
+from data_sanitizer.pipeline.stored import StoredBlock
 from data_sanitizer.profile import add_to_keys
 from data_sanitizer.profile._cells import scan
 from data_sanitizer.recipe import Plan, Recipe
@@ -27,27 +27,27 @@ from data_sanitizer.recipe import Plan, Recipe
 
 @dataclass(frozen=True, slots=True)
 class CleanBlock:
-    """One block after cleaning: its rows in a file, its entries in another, and what was never a row."""
+    """One block after pass 2: as it was read, its entries in a file, and what cleaning did to its keys."""
 
+    stored: StoredBlock
     source: SourceRows
-    rows: NDArray[np.uint64]
-    cleaned: Path
     entries: Path
-    changed: NDArray[np.int64]  # places in `rows` whose key is another after cleaning
+    changed: NDArray[np.int64]  # places among the rows whose key is another after cleaning
     difference: Keys  # and by how much
-    quarantined: tuple[RowIssue, ...]
 
 
-def clean(readings: Sequence[Reading], survey: Survey, plan: Plan, recipe: Recipe, scratch: Path, threads: int) -> list[CleanBlock]:
-    """Clean all sources and correct the keys of the survey; returns the blocks in order."""
+def clean(survey: Survey, plan: Plan, recipe: Recipe, threads: int) -> list[CleanBlock]:
+    """Clean all rows and correct the keys of the survey; returns the blocks in order."""
     compared = frozenset(recipe.duplicates.columns(list(survey.schema)))
     done = []
-    for number, (reading, source) in enumerate(zip(readings, survey.sources, strict=True)):
-        work = partial(_block, source=source, prefix=f"{number:04d}", survey=survey, plan=plan, compared=compared, scratch=scratch)
-        for _, block in in_order(reading.blocks(), work, threads):
-            survey.keys.change(source.first + block.rows.astype(np.int64)[block.changed], block.difference)
-            done.append(block)
+    work = partial(_block, survey=survey, plan=plan, compared=compared)
+    for stored, block in in_order(iter(survey.blocks), work, threads):
+        survey.keys.change(block.source.first + stored.rows().astype(np.int64)[block.changed], block.difference)
+        done.append(replace(block, changed=_NONE, difference=_NO_KEYS))
     return done
+
+
+_NONE, _NO_KEYS = np.empty(0, np.int64), np.empty((0, 2), np.uint64)
 
 
 def duplicates(survey: Survey, budget: int) -> ExactDuplicates:
@@ -55,25 +55,21 @@ def duplicates(survey: Survey, budget: int) -> ExactDuplicates:
     return find(survey.keys, budget)
 
 
-def _block(
-    block: Block, *, source: SourceRows, prefix: str, survey: Survey, plan: Plan, compared: frozenset[str], scratch: Path
-) -> CleanBlock:
-    frame = aligned(block, survey.schema)
-    chunk = data_cleaning.clean_chunk(frame, block.rows, plan, survey.sensitive)
-    changed, difference = _key_changes(chunk, compared)
-    first = min([*block.rows[:1].tolist(), *(i.row for i in block.quarantined[:1])], default=0)
-    cleaned, entries = (scratch / f"{what}.{prefix}.{first:015d}.arrow" for what in ("cleaned", "entries"))
-    chunk.frame.write_ipc(cleaned)  # not compressed: that would take as long as all steps together
-    _all_entries(block, chunk, source.name).write_ipc(entries)
-    return CleanBlock(source, block.rows, cleaned, entries, changed, difference, block.quarantined)
+def _block(stored: StoredBlock, *, survey: Survey, plan: Plan, compared: frozenset[str]) -> CleanBlock:
+    source, odd = survey.sources[stored.source], stored.odd(list(survey.schema))
+    chunk = data_cleaning.clean_chunk(stored.frame(), stored.rows(), plan, survey.sensitive, odd)
+    changed, difference = _key_changes(chunk, stored.height, compared)
+    entries = stored.path.with_suffix(".entries")
+    _all_entries(stored, chunk, source.name).write_ipc(entries)
+    return CleanBlock(stored, source, entries, changed, difference)
 
 
-def _all_entries(block: Block, chunk: CleanedChunk, source: str) -> pl.DataFrame:
+def _all_entries(stored: StoredBlock, chunk: CleanedChunk, source: str) -> pl.DataFrame:
     """The entries of the cells and those of the reader, in order of rows."""
     entries = chunk.entries.with_columns(source=pl.lit(source))
-    if not (block.flagged or block.quarantined):
+    if not stored.issues:
         return entries
-    told = [_issues(block.flagged, source, ledger.FLAG), _issues(block.quarantined, source, ledger.QUARANTINE)]
+    told = [_issues(stored.flagged(), source, ledger.FLAG), _issues(stored.quarantined(), source, ledger.QUARANTINE)]
     return pl.concat([entries, *told]).sort("row", maintain_order=True)
 
 
@@ -83,16 +79,19 @@ def _issues(issues: Sequence[RowIssue], source: str, action: str) -> pl.DataFram
     return ledger.entries(rows, source=source, action=action, rule="reader", rule_version=1, evidence=reasons)
 
 
-def _key_changes(chunk: CleanedChunk, compared: frozenset[str]) -> tuple[NDArray[np.int64], Keys]:
+def _key_changes(chunk: CleanedChunk, height: int, compared: frozenset[str]) -> tuple[NDArray[np.int64], Keys]:
     """The rows whose key is another than that of the cells as read, and the difference."""
-    difference = np.zeros((chunk.frame.height, 2), np.uint64)
-    changed = np.zeros(chunk.frame.height, bool)
-    for change in chunk.changes:
-        if change.column in compared:
-            part = np.zeros((len(change.rows), 2), np.uint64)
-            add_to_keys(part, change.column, scan(change.before), -1)
-            add_to_keys(part, change.column, scan(change.said))
-            difference[change.rows] += part
-            changed[change.rows] = True
+    changes = [c for c in chunk.changes if c.column in compared]
+    if not changes:
+        return _NONE, _NO_KEYS
+    before, said = scan(pl.concat([c.before.alias("") for c in changes])), scan(pl.concat([c.said.alias("") for c in changes]))
+    difference, changed, first = np.zeros((height, 2), np.uint64), np.zeros(height, bool), 0
+    for change in changes:
+        cells = slice(first, first := first + len(change.rows))
+        part = np.zeros((len(change.rows), 2), np.uint64)
+        add_to_keys(part, change.column, before, -1, cells)
+        add_to_keys(part, change.column, said, part=cells)
+        difference[change.rows] += part
+        changed[change.rows] = True
     places = np.flatnonzero(changed & difference.any(axis=1))
     return places, difference[places]

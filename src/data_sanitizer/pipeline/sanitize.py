@@ -67,11 +67,12 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             survey = pass1.survey(readings, recipe, scratch, options.threads)
             plan = make_plan(recipe, survey.profiles)
         with clock.stage("pass 2"):
-            blocks = pass2.clean(readings, survey, plan, recipe, scratch, options.threads)
+            blocks = pass2.clean(survey, plan, recipe, options.threads)
         with clock.stage("duplicates"):
             found = pass2.duplicates(survey, options.memory)
         with clock.stage("write"):
-            written = outputs.write(blocks, survey, plan, found, recipe, folder, scratch, options.output_format)
+            written = outputs.write(blocks, survey, plan, found, recipe, folder, scratch, options.output_format,
+                                    options.threads)  # fmt: skip
         _check_unchanged(inputs, marks)
         with clock.stage("report"):
             profile = described_profile(survey)

@@ -15,7 +15,7 @@ from polars.io.plugins import register_io_source
 from data_sanitizer import formats, ledger, run_folder, undo
 from data_sanitizer.pipeline import report
 from data_sanitizer.pipeline.sanitize import Clock, versions, write_manifest
-from data_sanitizer.pipeline.spool import ROW_GROUP, Spool
+from data_sanitizer.pipeline.spool import ROW_GROUP, ZSTD, Spool
 from data_sanitizer.replay import Run, open_run
 
 
@@ -89,7 +89,9 @@ def _write_duplicates(old: Run, returned: list[pl.DataFrame], folder: Path) -> N
     matches = matches.join(b, on=["source_b", "row_b"], how="left", maintain_order="left")
     matches = matches.filter(~(pl.col("a") & pl.col("b")).fill_null(value=False)).select(names)
     for name, frame in (("duplicates", left), ("matches", matches)):
-        frame.sink_parquet(folder / f"{name}.parquet", compression="zstd", row_group_size=ROW_GROUP, maintain_order=True)
+        frame.sink_parquet(
+            folder / f"{name}.parquet", compression="zstd", compression_level=ZSTD, row_group_size=ROW_GROUP, maintain_order=True
+        )
 
 
 def _more(old: Run) -> dict[str, Any]:

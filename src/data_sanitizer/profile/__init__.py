@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_sanitizer.kernels import kernel
-from data_sanitizer.profile._cells import Cells, hash_bytes, scan_all
+from data_sanitizer.profile._cells import Cells, hash_bytes, odd_cells, scan_all
 from data_sanitizer.profile._scan import finish
 from data_sanitizer.profile.distinct import Distinct
 from data_sanitizer.profile.frequent import Frequent
@@ -20,6 +20,7 @@ from data_sanitizer.profile.sample import RowSample
 from data_sanitizer.profile.shapes import Shapes
 
 Keys = NDArray[np.uint64]  # shape (rows, 2): 128 bits a row
+OddCells = dict[str, NDArray[np.uint32]]  # column -> places in the block
 
 
 @dataclass(slots=True)
@@ -54,17 +55,18 @@ class TableStatistics:
     sample: RowSample = field(default_factory=RowSample)
     rows: int = 0
 
-    def update(self, frame: pl.DataFrame, source: int, rows: NDArray[np.uint64], key_columns: frozenset[str]) -> Keys:
-        """Add a block; returns for each of its rows the key over the given columns."""
-        keys = np.zeros((frame.height, 2), np.uint64)
+    def update(self, frame: pl.DataFrame, source: int, rows: NDArray[np.uint64], key_columns: frozenset[str]) -> tuple[Keys, OddCells]:
+        """Add a block; returns for each of its rows the key over the given columns, and the places of the odd cells."""
+        keys, odd = np.zeros((frame.height, 2), np.uint64), {}
         for cells in scan_all(frame):
             name = cells.text.name
             self.columns.setdefault(name, ColumnStatistics()).update(cells)
+            odd[name] = odd_cells(cells)
             if name in key_columns:
                 add_to_keys(keys, name, cells)
         self.sample.update(frame, source, rows)
         self.rows += frame.height
-        return keys
+        return keys, odd
 
     def merge(self, other: Self) -> None:
         """Take in the statistics of other rows; columns that one side lacks keep their own row count."""
@@ -87,11 +89,11 @@ def _mix_into(keys: Any, hash1: Any, hash2: Any, shapes: Any, salt1: Any, salt2:
                 keys[k, 1] -= b
 
 
-def add_to_keys(keys: Keys, column: str, cells: Cells, sign: int = 1) -> None:
-    """Add (or with sign -1 take away) a column's cells to the keys of their rows.
+def add_to_keys(keys: Keys, column: str, cells: Cells, sign: int = 1, part: slice = slice(None)) -> None:
+    """Add (or with sign -1 take away) a column's cells, or a part of them, to the keys of their rows.
 
     A key is the sum, modulo 2^64 in each half, of a hash of every cell that is not missing, salted with the name of its column: equal for
     rows that say the same in every column, whatever the order of the columns, and corrected in place when a cell changes.
     """
     salt1, salt2 = hash_bytes(np.frombuffer(b"\1" + column.encode(), np.uint8))
-    _mix_into(keys, cells.hash1, cells.hash2, cells.shapes, np.uint64(salt1), np.uint64(salt2), sign)
+    _mix_into(keys, cells.hash1[part], cells.hash2[part], cells.shapes[part], np.uint64(salt1), np.uint64(salt2), sign)

@@ -358,3 +358,12 @@ def _cells(text: pl.Series, sizes: NDArray[np.uint32]) -> Cells:
 
 
 _NO_BYTES = np.zeros(0, np.uint8)
+
+
+def odd_cells(cells: Cells) -> NDArray[np.uint32]:
+    """The places of cells with odd blanks or characters, of null tokens, and of cells that are empty but not null."""
+    odd = ((cells.flags & s.ODD) != 0) | (cells.tokens != 0)
+    missing = cells.shapes == s.MISSING
+    if np.count_nonzero(missing) > cells.text.null_count():
+        odd |= missing & cells.text.is_not_null().to_numpy()
+    return np.flatnonzero(odd).astype(np.uint32)

@@ -43,6 +43,7 @@ SHAPES: Final = (
 # unusual: may hold invisible characters, unusual blanks or letters in parts; garbled: may be UTF-8 read as Windows-1252
 FLAGS: Final = ("edge_blank", "inner_blanks", "non_ascii", "control", "upper", "lower", "plus_sign", "unusual", "garbled")
 EDGE_BLANK, INNER_BLANKS, NON_ASCII, CONTROL, UPPER, LOWER, PLUS_SIGN, UNUSUAL, GARBLED = (1 << i for i in range(9))
+ODD: Final = EDGE_BLANK | INNER_BLANKS | CONTROL | UNUSUAL | GARBLED
 
 CURRENCIES: Final = ("", "$", "€", "£", "¥", "%")  # the unit of a number; mixing them in one column forbids conversion
 

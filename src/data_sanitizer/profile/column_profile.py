@@ -157,7 +157,7 @@ class ColumnProfile:
     lengths: dict[str, float]
     statistics: ColumnStatistics
     sensitive: str | None = None
-    personal: Any = None  # what was found of personal data, as `steps.flag_personal_data.find` tells it
+    personal: Any = None  # the personal data that `flag_personal_data.find` found; False: none; None: it did not look
     table: TableSample | None = None  # the same for all columns
 
     @property

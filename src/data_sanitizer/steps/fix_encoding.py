@@ -26,7 +26,7 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     """Only columns in which the profile saw the bytes of mojibake."""
     if profile.typed or not profile.flags["garbled"]:
         return None
-    return Action("fix_encoding", VERSION, column, evidence="valid UTF-8 when written back as Windows-1252", confidence=0.99)
+    return Action("fix_encoding", VERSION, column, evidence="valid UTF-8 when written back as Windows-1252", confidence=0.99, odd_only=True)
 
 
 def clean(action: Action) -> pl.Expr:

@@ -41,8 +41,8 @@ def within(profile: Any) -> Verdict | None:
 
 def plan(column: str, profile: Any, options: Mapping[str, Any]) -> Action | None:
     """A flag on the column, from what pass 1 found of personal data in it; None where there is none."""
-    told = profile.personal or find(profile)
-    if told is None:
+    told = find(profile) if profile.personal is None else profile.personal
+    if not told:
         return None
     # What stands inside other text is known by its form alone, however few cells have it.
     confidence = told.share if told.share > 0.5 else 0.9

@@ -34,7 +34,7 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     """Only columns in which the profile saw characters that may need it."""
     if profile.typed or not (profile.flags["unusual"] or profile.flags["control"] or profile.flags["garbled"]):
         return None
-    return Action("normalize_unicode", VERSION, column, evidence="same text in NFC without invisible characters")
+    return Action("normalize_unicode", VERSION, column, evidence="same text in NFC without invisible characters", odd_only=True)
 
 
 def clean(action: Action) -> pl.Expr:

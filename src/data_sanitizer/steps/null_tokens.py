@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from data_sanitizer.model import Action
+from data_sanitizer.profile._scan import NULL_TOKENS
 from data_sanitizer.profile.column_profile import ColumnProfile
 
 VERSION = 1
@@ -33,7 +34,8 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     tokens = sorted((({t for t in profile.tokens if _means_nothing(t, profile)}) | also) - {t.lower() for t in options["keep"]})
     if not tokens:
         return None
-    return Action("null_tokens", VERSION, column, {"tokens": tokens}, f"means no value in a column of kind {profile.kind}", 0.99)
+    evidence, seen = f"means no value in a column of kind {profile.kind}", also.issubset(NULL_TOKENS)
+    return Action("null_tokens", VERSION, column, {"tokens": tokens}, evidence, 0.99, odd_only=seen)
 
 
 def _means_nothing(word: str, profile: ColumnProfile) -> bool:

@@ -26,7 +26,7 @@ def plan(column: str, profile: ColumnProfile, options: Mapping[str, Any]) -> Act
     if profile.typed or not (flags["edge_blank"] or flags["inner_blanks"] or made):
         return None
     parameters = {"inner": bool(flags["inner_blanks"] or made), "tabs": bool(flags["control"])}
-    return Action("trim_blanks", VERSION, column, parameters, "blanks carry no meaning")
+    return Action("trim_blanks", VERSION, column, parameters, "blanks carry no meaning", odd_only=True)
 
 
 def clean(action: Action) -> pl.Expr:
