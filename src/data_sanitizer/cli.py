@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from data_sanitizer import __doc__ as _about
+from data_sanitizer import settings
 from data_sanitizer.errors import ChangesFound, DataSanitizerError, UsageError
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ def main() -> None:
     """Run the command; turns every error into one message and an exit code: 1 check failed, 2 usage, 3 input, 4 outside, 5 our bug."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _stop)
+    settings.spare_memory()
     try:
         code = commands.main(standalone_mode=False) or 0
     except click.ClickException as error:

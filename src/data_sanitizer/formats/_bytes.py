@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from data_sanitizer import errors
 
-BLOCK = 16 << 20  # bytes: large enough that the calls for each block cost little beside it, small enough that a few stay below 200 MB
+BLOCK = 12 << 20  # bytes: large enough that the calls for each block cost little beside it, small enough that a few stay below 150 MB
 SAMPLE = 1 << 20  # bytes looked at before anything is decided
 _PIECE = 1 << 18
 _ZSTD_PIECE = 1 << 12  # compressed bytes a step: a zstd block of 128 KB can hide in 4 bytes, so this bounds one step at 128 MB

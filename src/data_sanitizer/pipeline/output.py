@@ -140,7 +140,7 @@ class _Output:
 
     def _set_aside(self, block: CleanBlock, gone: NDArray[np.bool_], survivors: NDArray[np.int64]) -> None:
         """Keep the removed rows as they were read, but for masked cells: what those held is kept nowhere."""
-        rows, numbers = block.stored.frame().filter(pl.Series(gone)), block.stored.rows()[gone]
+        rows, numbers = block.stored.frame()[np.flatnonzero(gone)], block.stored.rows()[gone]  # a filter would keep all of the block's text
         if any(action.step == ledger.MASKING for action in self._plan.actions("clean")):
             masked = pl.col("row").is_in(pl.Series(numbers).implode()) & ledger.made_by(ledger.MASKING)
             rows = ledger.applied(rows, numbers, pl.read_ipc(block.entries).filter(masked), {})
@@ -199,6 +199,4 @@ def write_duplicates(found: ExactDuplicates, sources: Sequence[SourceRows], remo
     matches = pl.DataFrame({"source_a": a["source"], "row_a": a["row"], "source_b": b["source"], "row_b": b["row"]})
     matches = matches.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit('{"all columns": "exact"}'))
     for name, frame, schema in (("duplicates", table, DUPLICATES), ("matches", matches, MATCHES)):
-        spool = Spool(folder, name, schema)
-        spool.add(frame.select([pl.col(c).cast(t) for c, t in schema.items()]))
-        spool.write(folder / f"{name}.parquet")
+        _parquet(frame.select([pl.col(c).cast(t) for c, t in schema.items()]).lazy(), folder / f"{name}.parquet")
