@@ -33,7 +33,7 @@ class RunOptions:
     force: bool = False
     threads: int = 2
     block: int | None = None  # how much is read at a time, where it shall not be the usual
-    memory: int = 256 << 20  # bytes for the structures that grow with the table: the keys of its rows
+    memory: int = 128 << 20  # bytes for the structures that grow with the table: the keys of its rows
     reading: ReadOptions = field(default_factory=ReadOptions)
 
 
