@@ -1,0 +1,151 @@
+"""All rows of a table on disk, as comparison wants them: normalised text, fingerprints and sizes of cells, a record after the other.
+
+In memory are 8 bytes a row (the content hash). A record's cells lie together, so that looking at a pair of rows touches two places.
+"""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data_sanitizer.duplicates.cells import Text, add_content, normalise, texts
+from data_sanitizer.kernels import kernel
+
+_FILES: Final = {"text": np.uint8, "starts": np.int64, "sizes": np.uint16, "prints": np.uint64}
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The rows of a table; the arrays but `contents` are mapped from files."""
+
+    columns: tuple[str, ...]
+    kinds: tuple[str, ...]  # number, short, long or empty, one a column
+    contents: NDArray[np.uint64]  # (rows,) hash of all normalised cells: equal for equal rows
+    prints: NDArray[np.uint64]  # (rows, columns) fingerprints, 0 for an empty cell
+    sizes: NDArray[np.uint16]  # (rows, columns) bytes of the normalised cells
+    starts: NDArray[np.int64]  # (rows + 1,) where a record begins in the text
+    text: NDArray[np.uint8]
+    counts: NDArray[np.int64]  # (columns, 4) see `Normalised.counts`
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.contents)
+
+    def gather(self, rows: NDArray[np.int64], column: int) -> Text:
+        """The normalised cells of one column in the given rows, in their order."""
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(self.sizes[rows, column], out=offsets[1:])
+        data = np.empty(int(offsets[-1]), np.uint8)
+        copy_cells(self.text, self.starts, self.sizes, rows, column, offsets, data)
+        return Text(offsets, data)
+
+    def release(self) -> None:
+        """Give the memory of mapped pages back; they are read again when they are wanted."""
+        for array in (self.prints, self.sizes, self.starts, self.text):
+            if isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+                array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
+@dataclass(slots=True)
+class RecordFile:
+    """Takes the rows of a table block by block and writes them as `Records` wants them."""
+
+    folder: Path
+    _rows: int = 0
+    _end: int = 0
+    _columns: tuple[str, ...] = ()
+    _contents: list[NDArray[np.uint64]] = field(default_factory=list)
+    _counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 4), np.int64))
+    _files: dict[str, BinaryIO] = field(default_factory=dict)
+
+    def append(self, block: pl.DataFrame) -> None:
+        """Add the rows of a block; every block has the same columns."""
+        if not self._files:
+            self._columns, self._counts = tuple(block.columns), np.zeros((block.width, 4), np.int64)
+            self._files = {name: (self.folder / f"near-{name}").open("wb") for name in _FILES}
+        rows, width = block.height, block.width
+        prints, sizes = np.empty((rows, width), np.uint64), np.empty((rows, width), np.uint16)
+        contents, cells = np.zeros(rows, np.uint64), []
+        for column, text in enumerate(texts(block)):
+            found = normalise(text)
+            self._counts[column] += found.counts
+            prints[:, column], sizes[:, column] = found.fingerprints, np.diff(found.text.offsets)
+            add_content(contents, found.fingerprints, column)
+            cells.append(found.text)
+        self._contents.append(contents)
+        self._write(prints, sizes, cells)
+
+    def _write(self, prints: NDArray[np.uint64], sizes: NDArray[np.uint16], cells: list[Text]) -> None:
+        ends = np.cumsum(sizes.sum(axis=1, dtype=np.int64))
+        starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+        text = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
+        places = starts.copy()
+        for cell in cells:
+            place_cells(cell.offsets, cell.data, places, text)
+        parts = {"text": text, "starts": starts + self._end, "sizes": sizes, "prints": prints}
+        for name, part in parts.items():
+            self._files[name].write(part.tobytes())
+        self._rows += len(sizes)
+        self._end += len(text)
+
+    def finish(self) -> Records:
+        """Close the files and give the rows; the files stay until their folder is removed."""
+        if self._files:
+            self._files["starts"].write(np.int64(self._end).tobytes())
+        for file in self._files.values():
+            file.close()
+        width = len(self._columns)
+        shapes = {"text": (self._end,), "starts": (self._rows + 1,), "sizes": (self._rows, width), "prints": (self._rows, width)}
+        arrays = {name: self._mapped(name, shapes[name]) for name in _FILES}
+        contents = np.concatenate(self._contents) if self._contents else np.zeros(0, np.uint64)
+        return Records(self._columns, tuple(kind(c) for c in self._counts), contents, counts=self._counts, **arrays)
+
+    def _mapped(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        if not self._rows or 0 in shape:
+            return np.zeros(shape, _FILES[name])
+        return np.memmap(self.folder / f"near-{name}", _FILES[name], "r", shape=shape)
+
+
+def kind(counts: NDArray[np.int64]) -> str:
+    """What a column holds, from `Normalised.counts`: number (more than 60 % digits), long (4 tokens or 30 characters on average), short."""
+    cells, tokens, characters, digits = (int(c) for c in counts)
+    if cells == 0:
+        return "empty"
+    if digits > 0.6 * characters:
+        return "number"
+    return "long" if tokens >= 4 * cells or characters + tokens > 30 * cells else "short"
+
+
+@kernel
+def cell(starts: Any, sizes: Any, row: int, column: int) -> tuple[int, int]:
+    """Where the text of a cell begins and ends."""
+    a = starts[row]
+    for k in range(column):
+        a += sizes[row, k]
+    return a, a + sizes[row, column]
+
+
+@kernel
+def copy_cells(text: Any, starts: Any, sizes: Any, rows: Any, column: int, offsets: Any, out: Any) -> None:
+    """Copy the cells of one column in the given rows to `out`."""
+    for k in range(len(rows)):
+        a, b = cell(starts, sizes, rows[k], column)
+        n = offsets[k]
+        for i in range(a, b):
+            out[n + i - a] = text[i]
+
+
+@kernel
+def place_cells(offsets: Any, data: Any, places: Any, text: Any) -> None:
+    """Copy every cell of a column to its record, and move the record's place on."""
+    for k in range(len(places)):
+        size = offsets[k + 1] - offsets[k]
+        text[places[k] : places[k] + size] = data[offsets[k] : offsets[k + 1]]
+        places[k] += size
