@@ -95,7 +95,7 @@ def frame(rows: int = 500) -> pl.DataFrame:
     numbers = range(rows)
     return pl.DataFrame(
         {
-            "name": [f"Name {k % 97}" for k in numbers],
+            "name": [f"Name{k % 97}" for k in numbers],
             "amount": [k * 1.5 if k % 5 else None for k in numbers],
             "note": [f"A longer remark on number {k} of them" for k in numbers],
             "none": [None] * rows,

@@ -275,3 +275,18 @@ def add_content(contents: Any, prints: Any, column: int) -> None:
     salt = np.uint64(column + 1) * _P1
     for k in range(len(prints)):
         contents[k] += finish(prints[k] ^ salt)
+
+
+@kernel
+def _squeeze(offsets: Any, data: Any, out_offsets: Any, out: Any) -> None:
+    n = 0
+    for k in range(len(offsets) - 1):
+        n += _without_blanks(data, offsets[k], offsets[k + 1], out[n:])
+        out_offsets[k + 1] = n
+
+
+def squeezed(text: Text) -> Text:
+    """The cells without their blanks."""
+    offsets, out = np.zeros(len(text.offsets), np.int64), np.empty(len(text.data) + 1, np.uint8)
+    _squeeze(*text, offsets, out)
+    return Text(offsets, out[: offsets[-1]])

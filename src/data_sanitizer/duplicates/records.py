@@ -114,13 +114,13 @@ class RecordFile:
 
 
 def kind(counts: NDArray[np.int64]) -> str:
-    """What a column holds, from `Normalised.counts`: number (more than 60 % digits), long (4 tokens or 30 characters on average), short."""
+    """What a column holds, from `Normalised.counts`: number (more than 60 % digits), short (one word), long."""
     cells, tokens, characters, digits = (int(c) for c in counts)
     if cells == 0:
         return "empty"
     if digits > 0.6 * characters:
         return "number"
-    return "long" if tokens >= 4 * cells or characters + tokens > 30 * cells else "short"
+    return "long" if tokens >= 1.3 * cells or characters > 14 * cells else "short"
 
 
 @kernel

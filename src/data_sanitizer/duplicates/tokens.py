@@ -1,7 +1,4 @@
-"""Tokens and their rarity: hashed document frequencies, and similarity of cells by the tokens they share, weighted by rarity.
-
-A term is a token, or a gram: three bytes in a row, a blank before and after the cell included.
-"""
+"""Tokens and their rarity: hashed document frequencies, and similarity of cells by the tokens they share, weighted by rarity."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sanitizer.duplicates.cells import LONGEST, Text, finish, hash_bytes
+from data_sanitizer.duplicates.cells import LONGEST, Text, hash_bytes
 from data_sanitizer.duplicates.similarity import osa, split
 from data_sanitizer.kernels import kernel
 
@@ -27,15 +24,14 @@ class Frequencies:
 
     counters: NDArray[np.uint32]  # (COUNTERS,)
     cells: int  # cells counted that are not empty
-    grams: bool
 
     def __add__(self, other: Frequencies) -> Frequencies:
-        return Frequencies(self.counters + other.counters, self.cells + other.cells, self.grams)
+        return Frequencies(self.counters + other.counters, self.cells + other.cells)
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The distinct terms of n cells, ascending by hash within a cell."""
+    """The distinct tokens of n cells, ascending by hash within a cell."""
 
     text: Text
     offsets: NDArray[np.int64]  # (n + 1,)
@@ -45,19 +41,11 @@ class Terms:
 
 
 @kernel
-def _terms(data: Any, a: int, b: int, grams: bool, begins: Any, ends: Any, hashes: Any) -> Any:
-    """The distinct terms of data[a:b], ascending by hash; returns how many."""
-    if grams:
-        count = max(b - a, 1) if b > a else 0
-        for k in range(count):
-            before = np.uint64(data[a + k - 1]) if k else np.uint64(32)
-            after = np.uint64(data[a + k + 1]) if a + k + 1 < b else np.uint64(32)
-            hashes[k] = finish(before << np.uint64(16) | np.uint64(data[a + k]) << np.uint64(8) | after)
-            begins[k], ends[k] = a + k, a + k + 1
-    else:
-        count = split(data, a, b, begins, ends)
-        for k in range(count):
-            hashes[k] = hash_bytes(data, begins[k], ends[k])
+def distinct_tokens(data: Any, a: int, b: int, begins: Any, ends: Any, hashes: Any) -> Any:
+    """The distinct tokens of data[a:b], ascending by hash; returns how many."""
+    count = split(data, a, b, begins, ends)
+    for k in range(count):
+        hashes[k] = hash_bytes(data, begins[k], ends[k])
     _sort(hashes, begins, ends, count)
     distinct = 0
     for k in range(count):
@@ -80,10 +68,10 @@ def _sort(hashes: Any, begins: Any, ends: Any, count: int) -> None:
 
 
 @kernel
-def _count(offsets: Any, data: Any, grams: bool, begins: Any, ends: Any, hashes: Any, counters: Any) -> int:
+def _count(offsets: Any, data: Any, begins: Any, ends: Any, hashes: Any, counters: Any) -> int:
     cells, mask = 0, np.uint64(len(counters) - 1)
     for k in range(len(offsets) - 1):
-        count = _terms(data, offsets[k], offsets[k + 1], grams, begins, ends, hashes)
+        count = distinct_tokens(data, offsets[k], offsets[k + 1], begins, ends, hashes)
         cells += count > 0
         for i in range(count):
             counters[hashes[i] & mask] += np.uint32(1)
@@ -91,13 +79,13 @@ def _count(offsets: Any, data: Any, grams: bool, begins: Any, ends: Any, hashes:
 
 
 @kernel
-def _fill(offsets: Any, data: Any, grams: bool, counters: Any, cells: int, begins: Any, ends: Any, scratch: Any, out: Any, hashes: Any,
+def _fill(offsets: Any, data: Any, counters: Any, cells: int, begins: Any, ends: Any, scratch: Any, out: Any, hashes: Any,
           weights: Any, places: Any) -> None:  # fmt: skip
     """Fill the arrays of `Terms`. A term that was never counted weighs as much as one counted once."""
     mask, n = np.uint64(len(counters) - 1), 0
     for k in range(len(offsets) - 1):
         a = offsets[k]
-        count = _terms(data, a, offsets[k + 1], grams, begins, ends, scratch)
+        count = distinct_tokens(data, a, offsets[k + 1], begins, ends, scratch)
         for i in range(count):
             frequency = max(counters[scratch[i] & mask], 1)
             hashes[n], weights[n] = scratch[i], np.log2((cells + 1.0) / frequency)
@@ -178,18 +166,18 @@ def _scratch() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint64]
     return np.empty(_TERMS, np.int64), np.empty(_TERMS, np.int64), np.empty(_TERMS, np.uint64)
 
 
-def frequencies(text: Text, grams: bool = False) -> Frequencies:
-    """In how many of n cells each term occurs."""
+def frequencies(text: Text) -> Frequencies:
+    """In how many of n cells each token occurs."""
     counters = np.zeros(COUNTERS, np.uint32)
-    return Frequencies(counters, _count(*text, grams, *_scratch(), counters), grams)
+    return Frequencies(counters, _count(*text, *_scratch(), counters))
 
 
 def terms(text: Text, known: Frequencies) -> Terms:
-    """The distinct terms of n cells with their weights."""
-    most = len(text.data) if known.grams else len(text.data) // 2 + len(text.offsets)
+    """The distinct tokens of n cells with their weights."""
+    most = len(text.data) // 2 + len(text.offsets)
     out, hashes = np.zeros(len(text.offsets), np.int64), np.empty(most, np.uint64)
     weights, places = np.empty(most, np.float32), np.empty((most, 2), np.int32)
-    _fill(*text, known.grams, known.counters, known.cells, *_scratch(), out, hashes, weights, places)
+    _fill(*text, known.counters, known.cells, *_scratch(), out, hashes, weights, places)
     used = int(out[-1])
     return Terms(text, out, hashes[:used], weights[:used], places[:used])
 
