@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from data_sanitizer.duplicates import tokens
 from data_sanitizer.duplicates.cells import Text, finish, normalise
 from data_sanitizer.duplicates.corruption import damaged
-from data_sanitizer.duplicates.pairs import LONGEST_RUN, NEIGHBOURS
+from data_sanitizer.duplicates.pairs import LONGEST_RUN, NEIGHBOURS, keys, run_pairs
 from data_sanitizer.duplicates.records import Records
 from data_sanitizer.duplicates.views import RARE, VIEWS, views
 from data_sanitizer.kernels import kernel
@@ -84,7 +84,7 @@ def choose(records: Records, columns: Sequence[int], budget: float = 8.0, most: 
     for k, template in enumerate(tried):
         members[k, : len(template)] = template
     costs, covers = _evaluated(seen, members, records.rows)
-    chosen, coverage = _greedy(costs, covers, budget, most)
+    chosen, coverage = _greedy(seen, tried, costs, covers, records.rows, budget, most)
     names = tuple(tuple(seen.names[v] for v in tried[k]) for k in chosen)
     return Templates(names, tuple(float(costs[k]) for k in chosen), coverage, seen.frequencies)
 
@@ -224,20 +224,27 @@ def _gains(covers: Any, worth: Any, gains: Any) -> None:
         gains[t] = gain / covers.shape[1]
 
 
-def _greedy(costs: NDArray[np.float64], covers: NDArray[np.bool_], budget: float, most: int) -> tuple[list[int], float]:
-    """Templates by gain over cost: a damaged row that was met t times before counts 0.25^t."""
-    met, spent, chosen = np.zeros(covers.shape[1], np.int64), 0.0, list[int]()
-    gains = np.empty(len(costs), np.float32)
+def _greedy(seen: _Views, tried: list[tuple[int, ...]], costs: NDArray[np.float64], covers: NDArray[np.bool_], rows: int, budget: float,
+            most: int) -> tuple[list[int], float]:  # fmt: skip
+    """Templates by gain over cost: a damaged row that was met t times before counts 0.25^t.
+
+    What is spent are the pairs of all templates together, each counted once: duplicates meet in many templates, others in few.
+    """
+    met, chosen, gains = np.zeros(covers.shape[1], np.int64), list[int](), np.empty(len(costs), np.float32)
+    possible, pairs = costs <= budget / 2, np.zeros(0, np.uint64)
+    order = np.arange(seen.hashes.shape[1], dtype=np.uint64)  # the sample is in the order of the content hashes
+    scale = rows / len(order) ** 2
     while len(chosen) < most:
         _gains(covers, (0.25**met).astype(np.float32), gains)
-        possible = (costs + spent <= budget) & (costs <= budget / 2) & (gains > 0.002)
-        possible[chosen] = False
+        possible &= gains > 0.002
         if not possible.any():
             break
         best = int(np.argmax(np.where(possible, gains / (costs + 0.15), -1.0)))
-        chosen.append(best)
-        spent += float(costs[best])
-        met += covers[best]
+        possible[best] = False
+        union = np.union1d(pairs, run_pairs(keys([seen.hashes[v] for v in tried[best]]), order))
+        if len(union) * scale <= budget:
+            chosen.append(best)
+            met, pairs = met + covers[best], union
         if (met > 0).mean() > 0.999 and (met > 1).mean() > 0.99:
             break
     return chosen, float((met > 0).mean()) if len(met) else 0.0

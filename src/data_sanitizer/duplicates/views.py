@@ -44,15 +44,15 @@ def _affixes(offsets: Any, data: Any, out: Any) -> None:
                 if letters == 3:
                     three = head
             i += np.uint64(1)
-        out[0, k] = finish(three | np.uint64(7 << 40)) if letters > 3 else 0
-        out[1, k] = finish(head | np.uint64(11 << 40)) if letters > 5 else 0
+        out[0, k] = finish(three | np.uint64(7 << 40)) if letters > 3 else np.uint64(0)
+        out[1, k] = finish(head | np.uint64(11 << 40)) if letters > 5 else np.uint64(0)
         tail, found, i = np.uint64(0), 0, b
         while letters > 5 and found < 4:
             i -= np.uint64(1)
             c = data[i]
             if c != 32:
                 tail, found = tail << np.uint64(8) | np.uint64(c), found + 1
-        out[2, k] = finish(tail | np.uint64(13 << 40)) if letters > 5 else 0
+        out[2, k] = finish(tail | np.uint64(13 << 40)) if letters > 5 else np.uint64(0)
 
 
 @kernel
@@ -79,8 +79,8 @@ def _rare(offsets: Any, data: Any, counters: Any, begins: Any, ends: Any, out: A
             else:
                 three, third = rank, h
         out[0, k], out[1, k], out[2, k] = first, second, third
-        out[3, k] = least if least != _NONE else 0
-        out[4, k] = other if other != _NONE else 0
+        out[3, k] = least if least != _NONE else np.uint64(0)
+        out[4, k] = other if other != _NONE else np.uint64(0)
 
 
 _NONE = np.uint64(0xFFFFFFFFFFFFFFFF)
