@@ -94,10 +94,8 @@ class Comparison:
                     levels[unequal, column] = self._measured(a[unequal], b[unequal], column, measure)
 
     def _measured(self, a: Rows, b: Rows, column: int, measure: Measure) -> NDArray[np.int8]:
-        lefts = np.concatenate([[True], a[1:] != a[:-1]])  # equal rows follow each other: their cell is read once
-        left = np.cumsum(lefts) - 1
-        right = np.arange(left[-1] + 1, left[-1] + 1 + len(b))
-        text = self.records.gather(np.concatenate([a[lefts], b]), column)
+        rows, left, right = _sides(a, b)
+        text = self.records.gather(rows, column)
         best = np.ones(len(a), np.int8)
         for yardstick in measure.yardsticks:
             scores = SCORERS[yardstick.scorer](text, left, right, yardstick, self.rarities[column])
@@ -105,6 +103,41 @@ class Comparison:
                 best, 1 + np.searchsorted(np.array(yardstick.thresholds, np.float32), scores, side="right"), out=best, casting="unsafe"
             )
         return best
+
+
+@dataclass(frozen=True, slots=True)
+class WholeRows:
+    """Likeness of rows as one text: the cells of some columns joined by blanks, cosine of grams by their rarity among the rows counted."""
+
+    records: Records
+    columns: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def counted(cls, records: Records, columns: Sequence[int], rows: Rows) -> WholeRows:
+        """The rarity of grams is counted in the given rows."""
+        chosen = np.array(columns, np.int64)
+        return cls(records, chosen, grams.rarity(*grams.frequencies(records.joined(rows, chosen))))
+
+    def similarity(self, a: Rows, b: Rows, threads: int = 1) -> Scores:
+        """Cosine of rows a[k] and b[k], 0-1, of shape (pairs,)."""
+        scores = np.empty(len(a), np.float32)
+
+        def work(first: int) -> None:
+            one, other = a[first : first + _CHUNK], b[first : first + _CHUNK]
+            rows, left, right = _sides(one, other)
+            scores[first : first + _CHUNK] = grams.cosine(self.records.joined(rows, self.columns), left, right, self.weights)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, range(0, len(a), _CHUNK)))
+        return scores
+
+
+def _sides(a: Rows, b: Rows) -> tuple[Rows, Rows, Rows]:
+    """The rows to read for pairs, and where both sides of each are among them; equal rows that follow each other in `a` are read once."""
+    lefts = np.concatenate([[True], a[1:] != a[:-1]])
+    left = np.cumsum(lefts) - 1
+    return np.concatenate([a[lefts], b]), left, np.arange(left[-1] + 1, left[-1] + 1 + len(b))
 
 
 def measures(kinds: Sequence[str]) -> tuple[Measure | None, ...]:

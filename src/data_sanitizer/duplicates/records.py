@@ -46,6 +46,15 @@ class Records:
         copy_cells(self.text, self.starts, self.sizes, rows, column, offsets, data)
         return Text(offsets, data)
 
+    def joined(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Text:
+        """The normalised cells of some columns, joined by blanks, in the given rows."""
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        sizes = self.sizes[rows][:, columns]
+        np.cumsum(sizes.sum(axis=1, dtype=np.int64) + np.maximum((sizes > 0).sum(axis=1) - 1, 0), out=offsets[1:])
+        data = np.empty(int(offsets[-1]), np.uint8)
+        join_cells(self.text, self.starts, self.sizes, rows, columns, offsets, data)
+        return Text(offsets, data)
+
     def release(self) -> None:
         """Give the memory of mapped pages back; they are read again when they are wanted."""
         for array in (self.prints, self.sizes, self.starts, self.text):
@@ -140,6 +149,21 @@ def copy_cells(text: Any, starts: Any, sizes: Any, rows: Any, column: int, offse
         n = offsets[k]
         for i in range(a, b):
             out[n + i - a] = text[i]
+
+
+@kernel
+def join_cells(text: Any, starts: Any, sizes: Any, rows: Any, columns: Any, offsets: Any, out: Any) -> None:
+    """Copy the cells of some columns in the given rows to `out`, a blank between two that are not empty."""
+    for k in range(len(rows)):
+        n = offsets[k]
+        for column in columns:
+            a, b = cell(starts, sizes, rows[k], column)
+            if a < b and n > offsets[k]:
+                out[n] = 32
+                n += 1
+            for i in range(a, b):
+                out[n + i - a] = text[i]
+            n += b - a
 
 
 @kernel

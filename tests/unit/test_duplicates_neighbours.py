@@ -1,0 +1,87 @@
+"""Neighbours by rare terms, whole rows as texts, and cells that moved."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from data_sanitizer.duplicates.cells import Text
+from data_sanitizer.duplicates.comparison import WholeRows, all_pairs
+from data_sanitizer.duplicates.moved import exchanged, raise_moved
+from data_sanitizer.duplicates.neighbours import READ, neighbours
+from data_sanitizer.duplicates.records import RecordFile, Records
+
+MAKERS = ("acme", "zenith", "orion", "lumen")
+
+
+def text(cells: list[str]) -> Text:
+    encoded = [c.encode() for c in cells]
+    return Text(np.concatenate([[0], np.cumsum([len(c) for c in encoded])]).astype(np.int64), np.frombuffer(b"".join(encoded), np.uint8))
+
+
+def titles(count: int) -> list[str]:
+    """Titles of products, each followed by another title of the same one."""
+    dice, words = np.random.default_rng(3), [f"w{k}ord" for k in range(60)]
+    found = []
+    for k in range(count):
+        some = " ".join(dice.choice(words, 3))
+        found += [f"{MAKERS[k % 4]} ab{k * 7 + 1000}x {some}", f"{some.split()[0]} {MAKERS[k % 4]} ab {k * 7 + 1000}x new"]
+    return found
+
+
+def pairs(found: np.ndarray) -> set[tuple[int, int]]:
+    return {(int(x) >> 32, int(x) & 0xFFFFFFFF) for x in found}
+
+
+def contents(rows: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(1, 2**63, rows).astype(np.uint64)
+
+
+@pytest.mark.parametrize("grams", [False, True])
+def test_the_nearest_share_what_is_rare(grams: bool) -> None:
+    cells = titles(400)
+    found = pairs(neighbours(text(cells), contents(800), 2, grams))
+    assert sum((2 * k, 2 * k + 1) in found for k in range(400)) >= 390
+    assert len(found) <= 2 * 800
+
+
+def test_neighbours_do_not_depend_on_the_order_of_the_rows() -> None:
+    cells, content = titles(300), contents(600)
+    order = np.random.default_rng(8).permutation(600)
+    there = pairs(neighbours(text(cells), content, 3))
+    again = pairs(neighbours(text([cells[k] for k in order]), content[order], 3))
+    assert {tuple(sorted((int(order[a]), int(order[b])))) for a, b in again} == there
+
+
+def test_terms_of_many_rows_are_not_read() -> None:
+    assert len(neighbours(text(["same words"] * (READ + 5)), contents(READ + 5))) == 0
+    assert pairs(neighbours(text(["", "a b", "", "a b"]), contents(4))) == {(1, 3)}
+
+
+def records(folder: Path, table: dict[str, list[str | None]]) -> Records:
+    file = RecordFile(folder)
+    file.append(pl.DataFrame(table))
+    return file.finish()
+
+
+def test_whole_rows_are_compared_as_one_text(tmp_path: Path) -> None:
+    table = {"a": ["One Two", "", "Nine"], "b": ["three", "one two three", "ten"], "id": ["1", "2", "3"]}
+    kept = records(tmp_path, table)
+    joined = kept.joined(np.array([0, 1]), np.array([0, 1]))
+    assert bytes(joined.data) == b"one two threeone two three"
+    a, b = next(all_pairs(3))
+    whole = WholeRows.counted(kept, [0, 1], np.arange(3))
+    assert whole.similarity(a, b).tolist() == pytest.approx([1.0, 0.0, 0.0], abs=0.05)
+    np.testing.assert_array_equal(whole.similarity(a, b, threads=2), whole.similarity(b, a))
+
+
+def test_cells_that_moved_agree(tmp_path: Path) -> None:
+    table = {"first": ["Ann", "Lee", "Zoe", "Lee", None], "last": ["Lee", "Ann", "Lee", "Kim", "Ann"], "n": ["1", "2", "3", "1", "2"]}
+    kept = records(tmp_path, table)
+    columns = exchanged(kept, range(3), np.arange(5))
+    assert columns.tolist() == [[0, 1]]
+    a, b = np.array([0, 0, 0, 0]), np.array([1, 2, 3, 4])
+    levels = np.array([[1, 1, 1], [1, 7, 1], [1, 1, 4], [0, 1, 1]], np.int8)
+    raise_moved(kept, a, b, columns, np.array([4, 7, 4], np.int8), levels)
+    assert levels.tolist() == [[3, 6, 1], [1, 7, 1], [2, 6, 4], [3, 2, 1]]
