@@ -154,12 +154,16 @@ def _fold_cell(data: Any, a: Any, b: Any, ascii_table: Any, table: Any, out: Any
 
 
 @kernel
+def _four(data: Any, i: Any) -> Any:
+    """Four bytes from i on as one little-endian number."""
+    low = np.uint64(data[i]) | np.uint64(data[i + np.uint64(1)]) << np.uint64(8)
+    return low | np.uint64(data[i + np.uint64(2)]) << np.uint64(16) | np.uint64(data[i + np.uint64(3)]) << np.uint64(24)
+
+
+@kernel
 def _eight(data: Any, i: Any) -> Any:
     """Eight bytes from i on as one little-endian number."""
-    word = np.uint64(0)
-    for k in range(8):
-        word |= np.uint64(data[i + np.uint64(k)]) << np.uint64(8 * k)
-    return word
+    return _four(data, i) | _four(data, i + np.uint64(4)) << np.uint64(32)
 
 
 @kernel
@@ -175,6 +179,8 @@ def hash_bytes(data: Any, a: int, b: int) -> Any:
         i += np.uint64(8)
     if n >= 8:
         word = _eight(data, np.uint64(b - 8))  # overlaps the word before; the length tells how far
+    elif n >= 4:
+        word = _four(data, i) | _four(data, np.uint64(b - 4)) << np.uint64(32)
     else:
         for k in range(np.uint64(a), np.uint64(b)):
             word = word << np.uint64(8) | np.uint64(data[k])

@@ -142,13 +142,20 @@ def cell(starts: Any, sizes: Any, row: int, column: int) -> tuple[int, int]:
 
 
 @kernel
+def copy(source: Any, a: Any, b: Any, out: Any, place: Any) -> None:
+    """Copy source[a:b] to out[place:]. Unsigned indices make it one tight loop; slices of NumPy cost as much as fifty bytes each."""
+    to = np.uint64(place)
+    for i in range(np.uint64(a), np.uint64(b)):
+        out[to] = source[i]
+        to += np.uint64(1)
+
+
+@kernel
 def copy_cells(text: Any, starts: Any, sizes: Any, rows: Any, column: int, offsets: Any, out: Any) -> None:
     """Copy the cells of one column in the given rows to `out`."""
     for k in range(len(rows)):
         a, b = cell(starts, sizes, rows[k], column)
-        n = offsets[k]
-        for i in range(a, b):
-            out[n + i - a] = text[i]
+        copy(text, a, b, out, offsets[k])
 
 
 @kernel
@@ -161,8 +168,7 @@ def join_cells(text: Any, starts: Any, sizes: Any, rows: Any, columns: Any, offs
             if a < b and n > offsets[k]:
                 out[n] = 32
                 n += 1
-            for i in range(a, b):
-                out[n + i - a] = text[i]
+            copy(text, a, b, out, n)
             n += b - a
 
 
@@ -170,6 +176,5 @@ def join_cells(text: Any, starts: Any, sizes: Any, rows: Any, columns: Any, offs
 def place_cells(offsets: Any, data: Any, places: Any, text: Any) -> None:
     """Copy every cell of a column to its record, and move the record's place on."""
     for k in range(len(places)):
-        size = offsets[k + 1] - offsets[k]
-        text[places[k] : places[k] + size] = data[offsets[k] : offsets[k + 1]]
-        places[k] += size
+        copy(data, offsets[k], offsets[k + 1], text, places[k])
+        places[k] += offsets[k + 1] - offsets[k]

@@ -186,15 +186,16 @@ def _before(data: Any, a: int, b: int, c: int, d: int) -> bool:
 
 
 @kernel
-def split(data: Any, a: int, b: int, begins: Any, ends: Any) -> int:
+def split(data: Any, a: Any, b: Any, begins: Any, ends: Any) -> int:
     """Where the tokens of data[a:b] begin and end; returns how many there are."""
-    count = 0
-    while a < b:
-        begins[count] = a
-        while a < b and data[a] != 32:
-            a += 1
-        ends[count] = a
-        count, a = count + 1, a + 1
+    count, start = 0, np.uint64(a)
+    for i in range(np.uint64(a), np.uint64(b)):
+        if data[i] == 32:
+            begins[count], ends[count] = start, i
+            count, start = count + 1, i + np.uint64(1)
+    if a < b:
+        begins[count], ends[count] = start, b
+        count += 1
     return count
 
 

@@ -29,6 +29,10 @@ _SHARES: Final = (0.3, 0.5)  # of the cells that are damaged, in every other row
 _WIDEST: Final = 72  # views that are tried together: 2,556 pairs
 _TRIPLES: Final = 3000
 _SLOTS: Final = 1 << 16
+_PRICE: Final = 0.15  # pairs per row that making, sorting and keeping the keys of a template is worth
+_LEAST: Final = 0.002  # gain of a template worth its price
+_HASTE: Final = 4e-8  # gain over cost a row below which a template is left out, at most _HURRY: of many rows the time matters more
+_HURRY: Final = 0.02
 Template = tuple[tuple[int, str], ...]  # column and view
 
 
@@ -73,7 +77,7 @@ def _is_identifier(records: Records, column: int) -> bool:
     return len(np.unique(records.prints[:, column])) == records.rows and len(np.unique(records.sizes[:, column])) <= 3
 
 
-def choose(records: Records, columns: Sequence[int], budget: float = 8.0, most: int = 24) -> Templates:
+def choose(records: Records, columns: Sequence[int], budget: float = 8.0, most: int = 32) -> Templates:
     """Templates over the given columns: at most `most`, with at most `budget` expected pairs per row together."""
     rows = sample(records.contents)
     seen = _views(records, rows, columns)
@@ -216,12 +220,25 @@ def _group(hashes: Any, views: Any, tags: Any, counts: Any, slots: Any) -> None:
 
 
 @kernel
-def _gains(covers: Any, worth: Any, gains: Any) -> None:
-    for t in range(len(covers)):
-        gain = np.float32(0.0)
+def _best(covers: Any, worth: Any, costs: Any, possible: Any, floor: float, gains: Any) -> int:
+    """The template of greatest gain over cost. Gains only fall from round to round: one is worked out anew only where its last value,
+    an upper bound, could still win (M. Minoux, Accelerated greedy algorithms, 1978)."""
+    best, most = -1, floor
+    order = np.argsort(-gains / (costs + _PRICE))
+    for t in order:
+        if not possible[t]:
+            continue
+        if gains[t] / (costs[t] + _PRICE) < most:
+            break
+        gain = 0.0
         for k in range(covers.shape[1]):
-            gain += worth[k] if covers[t, k] else np.float32(0.0)
+            if covers[t, k]:
+                gain += worth[k]
         gains[t] = gain / covers.shape[1]
+        score = gains[t] / (costs[t] + _PRICE)
+        if gains[t] > _LEAST and (score > most or (score == most and t < best)):
+            best, most = t, score
+    return best
 
 
 def _greedy(seen: _Views, tried: list[tuple[int, ...]], costs: NDArray[np.float64], covers: NDArray[np.bool_], rows: int, budget: float,
@@ -230,16 +247,14 @@ def _greedy(seen: _Views, tried: list[tuple[int, ...]], costs: NDArray[np.float6
 
     What is spent are the pairs of all templates together, each counted once: duplicates meet in many templates, others in few.
     """
-    met, chosen, gains = np.zeros(covers.shape[1], np.int64), list[int](), np.empty(len(costs), np.float32)
+    met, chosen, gains = np.zeros(covers.shape[1], np.int64), list[int](), np.ones(len(costs))
     possible, pairs = costs <= budget / 2, np.zeros(0, np.uint64)
     order = np.arange(seen.hashes.shape[1], dtype=np.uint64)  # the sample is in the order of the content hashes
-    scale = rows / len(order) ** 2
+    scale, floor = rows / len(order) ** 2, min(_HASTE * rows, _HURRY)
     while len(chosen) < most:
-        _gains(covers, (0.25**met).astype(np.float32), gains)
-        possible &= gains > 0.002
-        if not possible.any():
+        best = _best(covers, 0.25**met, costs, possible, floor, gains)
+        if best < 0:
             break
-        best = int(np.argmax(np.where(possible, gains / (costs + 0.15), -1.0)))
         possible[best] = False
         union = np.union1d(pairs, run_pairs(keys([seen.hashes[v] for v in tried[best]]), order))
         if len(union) * scale <= budget:

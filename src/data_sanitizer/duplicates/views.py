@@ -57,7 +57,10 @@ def _affixes(offsets: Any, data: Any, out: Any) -> None:
 
 @kernel
 def _rare(offsets: Any, data: Any, counters: Any, begins: Any, ends: Any, out: Any) -> None:
-    """Fill out (5, n) with the three rarest tokens, ties by hash, and the least by two hashes; tokens of one byte do not count."""
+    """Fill out (5, n) with the three rarest tokens, ties by hash, and the least by two hashes; tokens of one byte do not count.
+
+    The counters are of one byte, so that they stay in the cache: of tokens in 255 cells of the sample and more, the hash decides.
+    """
     mask = np.uint64(len(counters) - 1)
     for k in range(len(offsets) - 1):
         one, two, three = np.uint64(_NONE), np.uint64(_NONE), np.uint64(_NONE)
@@ -97,6 +100,8 @@ def views(text: Text, prints: NDArray[np.uint64], names: Iterable[str], known: F
     if wanted & set(RARE):
         assert known is not None
         rare = np.empty((5, n), np.uint64)
-        _rare(*text, known.counters, np.empty(MOST_TOKENS, np.int64), np.empty(MOST_TOKENS, np.int64), rare)
+        _rare(
+            *text, np.minimum(known.counters, 255).astype(np.uint8), np.empty(MOST_TOKENS, np.int64), np.empty(MOST_TOKENS, np.int64), rare
+        )
         found |= dict(zip(RARE, rare, strict=True))
     return {name: found[name] for name in found if name in wanted}
