@@ -100,7 +100,7 @@ class RecordFile:
             place_cells(cell.offsets, cell.data, places, text)
         parts = {"text": text, "starts": starts + self._end, "sizes": sizes, "prints": prints}
         for name, part in parts.items():
-            self._files[name].write(part.tobytes())
+            part.tofile(self._files[name])
         self._rows += len(sizes)
         self._end += len(text)
 

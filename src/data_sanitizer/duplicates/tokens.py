@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sanitizer.duplicates.cells import LONGEST, Text, hash_bytes
+from data_sanitizer.duplicates.cells import LONGEST, Text, finish
 from data_sanitizer.duplicates.similarity import osa, split
 from data_sanitizer.kernels import kernel
 
@@ -16,6 +16,8 @@ COUNTERS: Final = 1 << 18  # counters of a column; a collision makes a rare term
 COSINE, JACCARD, CONTAINMENT = 0, 1, 2  # how what is common is weighed against what is not
 _SOFT: Final = 4  # the shortest token in which one wrong letter is forgiven
 _TERMS: Final = LONGEST + 2
+SEED: Final = np.uint64(0xCBF29CE484222325)
+_P = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,26 @@ class Terms:
 
 
 @kernel
+def letter(h: Any, c: Any) -> Any:
+    """The hash of a token with one more byte (FNV-1a with a 64-bit constant); `finish` it after the last, starting from SEED."""
+    return (h ^ np.uint64(c)) * _P
+
+
+@kernel
+def token_hash(data: Any, a: Any, b: Any) -> Any:
+    """The hash of the token data[a:b], byte by byte, so that it can be made while looking for the end of the token."""
+    h = SEED
+    for i in range(a, b):
+        h = letter(h, data[i])
+    return finish(h)
+
+
+@kernel
 def distinct_tokens(data: Any, a: int, b: int, begins: Any, ends: Any, hashes: Any) -> Any:
     """The distinct tokens of data[a:b], ascending by hash; returns how many."""
     count = split(data, a, b, begins, ends)
     for k in range(count):
-        hashes[k] = hash_bytes(data, begins[k], ends[k])
+        hashes[k] = token_hash(data, begins[k], ends[k])
     _sort(hashes, begins, ends, count)
     distinct = 0
     for k in range(count):

@@ -12,9 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sanitizer.duplicates.cells import Text, finish, hash_bytes
-from data_sanitizer.duplicates.similarity import MOST_TOKENS, split
-from data_sanitizer.duplicates.tokens import Frequencies
+from data_sanitizer.duplicates.cells import Text, finish
+from data_sanitizer.duplicates.tokens import SEED, Frequencies, letter
 from data_sanitizer.kernels import kernel
 
 AFFIXES: Final = ("p3", "p4", "s4")
@@ -56,34 +55,43 @@ def _affixes(offsets: Any, data: Any, out: Any) -> None:
 
 
 @kernel
-def _rare(offsets: Any, data: Any, counters: Any, begins: Any, ends: Any, out: Any) -> None:
+def _rare(offsets: Any, data: Any, counters: Any, out: Any) -> None:
     """Fill out (5, n) with the three rarest tokens, ties by hash, and the least by two hashes; tokens of one byte do not count.
 
     The counters are of one byte, so that they stay in the cache: of tokens in 255 cells of the sample and more, the hash decides.
     """
-    mask = np.uint64(len(counters) - 1)
+    mask, ranks, found = np.uint64(len(counters) - 1), np.empty(3, np.uint64), np.empty(3, np.uint64)
     for k in range(len(offsets) - 1):
-        one, two, three = np.uint64(_NONE), np.uint64(_NONE), np.uint64(_NONE)
-        first, second, third = np.uint64(0), np.uint64(0), np.uint64(0)
-        least, other = np.uint64(_NONE), np.uint64(_NONE)
-        for t in range(split(data, offsets[k], offsets[k + 1], begins, ends)):
-            if ends[t] - begins[t] < 2:
+        ranks[:] = _NONE
+        found[:] = np.uint64(0)
+        least, other, h, size = _NONE, _NONE, SEED, 0
+        end = np.uint64(offsets[k + 1])
+        for i in range(np.uint64(offsets[k]), end + np.uint64(1)):
+            if i < end and data[i] != 32:
+                h, size = letter(h, data[i]), size + 1
                 continue
-            h = hash_bytes(data, begins[t], ends[t])
-            least, other = min(least, h), min(other, finish(h + np.uint64(1)))
-            frequency = np.uint64(counters[h & mask])
-            rank = (frequency if frequency > 1 else _UNSEEN) << np.uint64(32) | h >> np.uint64(32)
-            if rank >= three or h in (first, second):
-                continue
-            if rank < one:
-                one, two, three, first, second, third = rank, one, two, h, first, second
-            elif rank < two:
-                two, three, second, third = rank, two, h, second
-            else:
-                three, third = rank, h
-        out[0, k], out[1, k], out[2, k] = first, second, third
+            if size > 1:
+                h = finish(h)
+                least, other = min(least, h), min(other, finish(h + np.uint64(1)))
+                frequency = np.uint64(counters[h & mask])
+                rank = (frequency if frequency > 1 else _UNSEEN) << np.uint64(32) | h >> np.uint64(32)
+                if rank < ranks[2] and h != found[0] and h != found[1]:
+                    _keep(ranks, found, rank, h)
+            h, size = SEED, 0
+        for t in range(3):
+            out[t, k] = found[t]
         out[3, k] = least if least != _NONE else np.uint64(0)
         out[4, k] = other if other != _NONE else np.uint64(0)
+
+
+@kernel
+def _keep(ranks: Any, found: Any, rank: Any, h: Any) -> None:
+    """Put a token into its place among the three of least rank."""
+    place = 2
+    while place > 0 and rank < ranks[place - 1]:
+        ranks[place], found[place] = ranks[place - 1], found[place - 1]
+        place -= 1
+    ranks[place], found[place] = rank, h
 
 
 _NONE = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -100,8 +108,6 @@ def views(text: Text, prints: NDArray[np.uint64], names: Iterable[str], known: F
     if wanted & set(RARE):
         assert known is not None
         rare = np.empty((5, n), np.uint64)
-        _rare(
-            *text, np.minimum(known.counters, 255).astype(np.uint8), np.empty(MOST_TOKENS, np.int64), np.empty(MOST_TOKENS, np.int64), rare
-        )
+        _rare(*text, np.minimum(known.counters, 255).astype(np.uint8), rare)
         found |= dict(zip(RARE, rare, strict=True))
     return {name: found[name] for name in found if name in wanted}
