@@ -1,11 +1,13 @@
 """Neighbours by rare terms, whole rows as texts, and cells that moved."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from data_sanitizer.duplicates.candidates import is_small
 from data_sanitizer.duplicates.cells import Text
 from data_sanitizer.duplicates.comparison import WholeRows, all_pairs
 from data_sanitizer.duplicates.moved import exchanged, raise_moved
@@ -85,3 +87,10 @@ def test_cells_that_moved_agree(tmp_path: Path) -> None:
     levels = np.array([[1, 1, 1], [1, 7, 1], [1, 1, 4], [0, 1, 1]], np.int8)
     raise_moved(kept, a, b, columns, np.array([4, 7, 4], np.int8), levels)
     assert levels.tolist() == [[3, 6, 1], [1, 7, 1], [2, 6, 4], [3, 2, 1]]
+
+
+def test_a_table_is_small_by_its_cells(tmp_path: Path) -> None:
+    kept = records(tmp_path, {"a": [str(k) for k in range(2400)]})
+    assert is_small(kept)
+    assert not is_small(replace(kept, prints=np.zeros((2400, 20), np.uint64)))
+    assert not is_small(replace(kept, prints=np.zeros((2501, 1), np.uint64)))

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from data_sanitizer.duplicates import candidates as c
+from data_sanitizer.duplicates.pairs import PairFiles
 from data_sanitizer.duplicates.records import RecordFile, Records
 from data_sanitizer.duplicates.templates import Templates, choose, identifiers, sample
 
@@ -52,7 +53,10 @@ def chosen(kept: Records) -> Templates:
 
 
 def found(kept: Records, folder: Path, threads: int = 1) -> set[tuple[int, int]]:
-    return {p for a, b in c.candidates(kept, chosen(kept), folder, threads) for p in zip(a.tolist(), b.tolist(), strict=True)}
+    files = PairFiles(folder, kept.contents)
+    c.write_keys(kept, chosen(kept), files, threads)
+    files.find()
+    return {p for a, b in files.merged() for p in zip(a.tolist(), b.tolist(), strict=True)}
 
 
 def test_templates_bring_duplicates_together_and_few_others(tmp_path: Path) -> None:
@@ -93,13 +97,7 @@ def test_the_sample_is_of_contents(tmp_path: Path) -> None:
     assert len(sample(contents, 900)) == 500
 
 
-def test_without_templates_all_pairs_are_candidates(tmp_path: Path) -> None:
-    kept = records(tmp_path, people().head(30))
-    assert sum(len(a) for a, _ in c.candidates(kept, None, tmp_path)) == 30 * 29 // 2
-
-
 def test_a_table_without_text_has_no_templates(tmp_path: Path) -> None:
     kept = records(tmp_path, pl.DataFrame({"a": [None, None], "b": ["", "-"]}, schema={"a": pl.String, "b": pl.String}))
-    templates = choose(kept, [0, 1])
-    assert templates.chosen == ()
-    assert [(a.tolist(), b.tolist()) for a, b in c.candidates(kept, templates, tmp_path)] == [([0], [1])]
+    assert choose(kept, [0, 1]).chosen == ()
+    assert found(kept, tmp_path) == {(0, 1)}  # rows of equal content always meet

@@ -1,34 +1,27 @@
-"""Candidates: the pairs of rows worth comparing, found without comparing all."""
+"""From templates to keys: the views that the templates ask for, made block by block, and mixed to one key a row and template."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sanitizer.duplicates.comparison import all_pairs
 from data_sanitizer.duplicates.pairs import PairFiles, keys
 from data_sanitizer.duplicates.records import Records
 from data_sanitizer.duplicates.templates import Templates
 from data_sanitizer.duplicates.views import views
 
-FEW: Final = 2500  # rows of a table of which all pairs are compared
+FEW: Final = 2500  # rows of a table of which all pairs may be compared
+_CELLS: Final = 20_000_000  # pairs of cells that this may take: about two seconds
 _BLOCK: Final = 1 << 16  # rows whose keys are made at a time
-Pairs = Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
 
-def candidates(records: Records, templates: Templates | None, folder: Path, threads: int = 1) -> Pairs:
-    """Rows a < b, every pair once, ascending, some pairs at a time; without templates all pairs. Files are written to `folder`."""
-    if templates is None:
-        return all_pairs(records.rows)
-    files = PairFiles(folder, records.contents)
-    write_keys(records, templates, files, threads)
-    files.find()
-    return files.merged()
+def is_small(records: Records) -> bool:
+    """Whether all pairs of rows can be compared."""
+    rows, columns = records.prints.shape
+    return bool(rows <= FEW and rows * (rows - 1) // 2 * columns <= _CELLS)
 
 
 def write_keys(records: Records, templates: Templates, files: PairFiles, threads: int = 1) -> None:

@@ -22,6 +22,7 @@ Levels = NDArray[np.int8]  # (pairs, columns)
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 _CHUNK: Final = 1 << 15  # pairs a thread works on at a time
+_WHOLE: Final = 4096  # rows of a table that are all read for a chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
 class Rarity:
     """How rare the grams and tokens of a column are; None where nobody asks."""
 
-    grams: NDArray[np.float32] | None = None
+    grams: NDArray[np.int32] | None = None
     tokens: tokens.Frequencies | None = None
 
 
@@ -94,7 +95,7 @@ class Comparison:
                     levels[unequal, column] = self._measured(a[unequal], b[unequal], column, measure)
 
     def _measured(self, a: Rows, b: Rows, column: int, measure: Measure) -> NDArray[np.int8]:
-        rows, left, right = _sides(a, b)
+        rows, left, right = _sides(a, b, self.records.rows)
         text = self.records.gather(rows, column)
         best = np.ones(len(a), np.int8)
         for yardstick in measure.yardsticks:
@@ -111,7 +112,7 @@ class WholeRows:
 
     records: Records
     columns: NDArray[np.int64]
-    weights: NDArray[np.float32]
+    weights: NDArray[np.int32]
 
     @classmethod
     def counted(cls, records: Records, columns: Sequence[int], rows: Rows) -> WholeRows:
@@ -125,7 +126,7 @@ class WholeRows:
 
         def work(first: int) -> None:
             one, other = a[first : first + _CHUNK], b[first : first + _CHUNK]
-            rows, left, right = _sides(one, other)
+            rows, left, right = _sides(one, other, self.records.rows)
             scores[first : first + _CHUNK] = grams.cosine(self.records.joined(rows, self.columns), left, right, self.weights)
 
         with ThreadPoolExecutor(threads) as pool:
@@ -133,8 +134,12 @@ class WholeRows:
         return scores
 
 
-def _sides(a: Rows, b: Rows) -> tuple[Rows, Rows, Rows]:
-    """The rows to read for pairs, and where both sides of each are among them; equal rows that follow each other in `a` are read once."""
+def _sides(a: Rows, b: Rows, rows: int) -> tuple[Rows, Rows, Rows]:
+    """The rows to read for pairs, and where both sides of each are among them: of a small table all, else the left ones that follow
+    each other once, and every right one.
+    """
+    if rows <= min(_WHOLE, len(a)):
+        return np.arange(rows), a, b
     lefts = np.concatenate([[True], a[1:] != a[:-1]])
     left = np.cumsum(lefts) - 1
     return np.concatenate([a[lefts], b]), left, np.arange(left[-1] + 1, left[-1] + 1 + len(b))

@@ -42,34 +42,38 @@ def _count(offsets: Any, data: Any, seen: Any, counters: Any) -> Any:
 
 
 @kernel
-def _mark(data: Any, a: Any, b: Any, stamp: int, seen: Any, weights: Any) -> float:
-    """Stamp the grams of data[a:b] and return their weight, each counted once."""
-    weight = 0.0
-    for k in range(a, b):
-        g = gram(data, a, b, k)
-        if seen[g] != stamp:
-            seen[g] = stamp
-            weight += weights[g]
-    return weight
+def _distinct(offsets: Any, data: Any, weights: Any, seen: Any, ids: Any, firsts: Any, norms: Any) -> None:
+    """The grams of every cell, each once, and their weight."""
+    n = np.uint64(0)
+    for i in range(len(offsets) - 1):
+        a, b, weight = np.uint64(offsets[i]), np.uint64(offsets[i + 1]), np.int64(0)
+        for k in range(a, b):
+            g = gram(data, a, b, k)
+            if seen[g] != i:
+                seen[g] = i
+                weight += weights[g]
+                ids[n] = g
+                n += np.uint64(1)
+        norms[i], firsts[i + 1] = weight, n
 
 
 @kernel
-def _cosine(offsets: Any, data: Any, left: Any, right: Any, weights: Any, ones: Any, others: Any, scores: Any) -> None:
-    marked, first = -1, 0.0
+def _cosine(ids: Any, firsts: Any, norms: Any, weights: Any, left: Any, right: Any, marked: Any, scores: Any) -> None:
+    """`marked` has the weights of the grams of the left cell and 0 for all others, so that the loop for the right one has no branch."""
+    last = -1
     for k in range(len(left)):
-        if left[k] != marked:
-            marked = left[k]
-            first = _mark(data, np.uint64(offsets[marked]), np.uint64(offsets[marked + 1]), marked, ones, weights)
-        a, b = np.uint64(offsets[right[k]]), np.uint64(offsets[right[k] + 1])
-        second, common = 0.0, 0.0
-        for i in range(a, b):
-            g = gram(data, a, b, i)
-            if others[g] != k:
-                others[g] = k
-                second += weights[g]
-                if ones[g] == marked:
-                    common += weights[g]
-        scores[k] = min(common / np.sqrt(first * second), 1.0) if common > 0.0 else 0.0
+        i, j = left[k], right[k]
+        if i != last:
+            if last >= 0:
+                for p in range(np.uint64(firsts[last]), np.uint64(firsts[last + 1])):
+                    marked[ids[p]] = 0
+            for p in range(np.uint64(firsts[i]), np.uint64(firsts[i + 1])):
+                marked[ids[p]] = weights[ids[p]]
+            last = i
+        common = np.int64(0)
+        for p in range(np.uint64(firsts[j]), np.uint64(firsts[j + 1])):
+            common += marked[ids[p]]
+        scores[k] = common / np.sqrt(np.float64(norms[i]) * np.float64(norms[j])) if common > 0 else 0.0
 
 
 def frequencies(text: Text) -> tuple[NDArray[np.uint32], int]:
@@ -78,15 +82,19 @@ def frequencies(text: Text) -> tuple[NDArray[np.uint32], int]:
     return counters, _count(*text, np.full(GRAMS, -1, np.int32), counters)
 
 
-def rarity(counters: NDArray[np.uint32], cells: int) -> NDArray[np.float32]:
-    """The weight of each gram, of shape (GRAMS,); one that was never counted weighs as much as one counted once."""
-    weights: NDArray[np.float32] = np.log(np.maximum(cells + 1, 2) / np.maximum(counters, 1)).astype(np.float32) ** 2
-    return weights
+def rarity(counters: NDArray[np.uint32], cells: int) -> NDArray[np.int32]:
+    """The weight of each gram, of shape (GRAMS,), in 1/4096; one that was never counted weighs as much as one counted once.
+
+    Whole numbers, so that a sum of weights is the same in any order, and the cosine of two cells from either side.
+    """
+    weights: NDArray[np.float64] = np.log(np.maximum(cells + 1, 2) / np.maximum(counters, 1)) ** 2
+    return np.maximum(np.round(weights * 4096), 1).astype(np.int32)
 
 
-def cosine(text: Text, left: NDArray[np.int64], right: NDArray[np.int64], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def cosine(text: Text, left: NDArray[np.int64], right: NDArray[np.int64], weights: NDArray[np.int32]) -> NDArray[np.float32]:
     """Cosine of the grams of cells left[k] and right[k], 0-1; fastest where equal numbers of `left` follow each other."""
-    scores = np.empty(len(left), np.float32)
-    ones, others = np.full((2, GRAMS), -1, np.int32)
-    _cosine(*text, left, right, weights, ones, others, scores)
+    scores, cells = np.empty(len(left), np.float32), len(text.offsets) - 1
+    ids, firsts, norms = np.empty(len(text.data), np.uint16), np.zeros(cells + 1, np.int64), np.empty(cells, np.int64)
+    _distinct(*text, weights, np.full(GRAMS, -1, np.int32), ids, firsts, norms)
+    _cosine(ids, firsts, norms, weights, left, right, np.zeros(GRAMS, np.int32), scores)
     return scores

@@ -107,9 +107,21 @@ def jaro_winkler(data: Any, a: int, b: int, c: int, d: int, marks: Any) -> float
 
 
 @kernel
+def _before(data: Any, a: int, b: int, c: int, d: int) -> bool:
+    """Whether data[a:b] stands before data[c:d] in the order of bytes."""
+    for k in range(min(b - a, d - c)):
+        if data[a + k] != data[c + k]:
+            return bool(data[a + k] < data[c + k])
+    return b - a < d - c
+
+
+@kernel
 def _jaro(offsets: Any, data: Any, left: Any, right: Any, marks: Any, scores: Any) -> None:
+    """The cell that stands first in the order of bytes is taken first: the measure is not always the same from both sides."""
     for k in range(len(left)):
         i, j = left[k], right[k]
+        if _before(data, offsets[j], offsets[j + 1], offsets[i], offsets[i + 1]):
+            i, j = j, i
         scores[k] = jaro_winkler(data, offsets[i], offsets[i + 1], offsets[j], offsets[j + 1], marks)
 
 
@@ -174,15 +186,6 @@ def _ratio(offsets: Any, data: Any, left: Any, right: Any, least: float, places:
             _mark(data, offsets[i], offsets[i + 1], places, True)
             marked = i
         scores[k] = 2.0 * _common(data, offsets[j], offsets[j + 1], n, places, state) / (n + m)
-
-
-@kernel
-def _before(data: Any, a: int, b: int, c: int, d: int) -> bool:
-    """Whether data[a:b] stands before data[c:d] in the order of bytes."""
-    for k in range(min(b - a, d - c)):
-        if data[a + k] != data[c + k]:
-            return bool(data[a + k] < data[c + k])
-    return b - a < d - c
 
 
 @kernel

@@ -220,14 +220,11 @@ def _group(hashes: Any, views: Any, tags: Any, counts: Any, slots: Any) -> None:
 
 
 @kernel
-def _best(covers: Any, worth: Any, costs: Any, possible: Any, floor: float, gains: Any) -> int:
+def _best(covers: Any, worth: Any, costs: Any, order: Any, floor: float, gains: Any) -> int:
     """The template of greatest gain over cost. Gains only fall from round to round: one is worked out anew only where its last value,
     an upper bound, could still win (M. Minoux, Accelerated greedy algorithms, 1978)."""
     best, most = -1, floor
-    order = np.argsort(-gains / (costs + _PRICE))
     for t in order:
-        if not possible[t]:
-            continue
         if gains[t] / (costs[t] + _PRICE) < most:
             break
         gain = 0.0
@@ -249,14 +246,16 @@ def _greedy(seen: _Views, tried: list[tuple[int, ...]], costs: NDArray[np.float6
     """
     met, chosen, gains = np.zeros(covers.shape[1], np.int64), list[int](), np.ones(len(costs))
     possible, pairs = costs <= budget / 2, np.zeros(0, np.uint64)
-    order = np.arange(seen.hashes.shape[1], dtype=np.uint64)  # the sample is in the order of the content hashes
-    scale, floor = rows / len(order) ** 2, min(_HASTE * rows, _HURRY)
+    contents = np.arange(seen.hashes.shape[1], dtype=np.uint64)  # the sample is in the order of the content hashes
+    scale, floor = rows / len(contents) ** 2, min(_HASTE * rows, _HURRY)
     while len(chosen) < most:
-        best = _best(covers, 0.25**met, costs, possible, floor, gains)
+        order = np.flatnonzero(possible)
+        order = order[np.argsort(-gains[order] / (costs[order] + _PRICE), kind="stable")]
+        best = _best(covers, 0.25**met, costs, order, floor, gains)
         if best < 0:
             break
         possible[best] = False
-        union = np.union1d(pairs, run_pairs(keys([seen.hashes[v] for v in tried[best]]), order))
+        union = np.union1d(pairs, run_pairs(keys([seen.hashes[v] for v in tried[best]]), contents))
         if len(union) * scale <= budget:
             chosen.append(best)
             met, pairs = met + covers[best], union
