@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 AMBIGUOUS: Final = 0.02  # of the duplicates undecided: below it nobody needs a second opinion
 _NEAR: Final = 0.4  # how much the likeness of the next best partners counts against a pair
+_PASSES: Final = 4
 _TEXT_MIDDLE: Final = 0.12  # standing at which two long texts are as likely one entity as not
 _TEXT_SLOPE: Final = 12.0  # bits per unit of standing
 _TEXT_MOST: Final = 2.0  # bits: texts alone are never sure
@@ -66,9 +67,13 @@ def rising_mean(x: Floats, y: Floats, bins: int = 60) -> Floats:
 
 
 def second_opinion(weights: Floats, posteriors: Floats, stands: Floats) -> Floats:
-    """Log2 odds from the model's and from the standing of the rows, of shape (pairs,)."""
-    shares = np.clip(rising_mean(stands, posteriors), 1e-4, 1 - 1e-4)
-    return np.asarray(weights / 2 + np.log2(shares / (1 - shares)))
+    """Log2 odds from the model's and from the standing of the rows, of shape (pairs,): each teaches the other a few times."""
+    opinion = weights
+    for _ in range(_PASSES):
+        shares = np.clip(rising_mean(stands, posteriors), 1e-4, 1 - 1e-4)
+        opinion = weights / 2 + np.log2(shares / (1 - shares))
+        posteriors = 1 / (1 + 2.0 ** -np.clip(opinion, -60, 60))
+    return np.asarray(opinion)
 
 
 def text_weights(stands: Floats) -> Floats:
@@ -84,10 +89,10 @@ def penalty(sizes: NDArray[np.int64]) -> float:
 
 
 def contested(rows: int, a: Rows, b: Rows, weights: Floats, penalty: float) -> Floats:
-    """Weights where entities have two rows each, as a rule: of two partners at most one is right, unless a third pays its penalty."""
+    """Weights where entities have two rows each, as a rule: of two partners of a row one is wrong, unless a third row pays its penalty."""
     left, right = rivals(rows, a, b, weights)
-    rival = np.clip(np.maximum(left, right), -60, 60)
-    return np.maximum(weights - np.log2(1 + 2.0**rival), weights - penalty)
+    discounts = [np.minimum(np.log2(1 + 2.0 ** np.clip(rival, -60, 60)), penalty) for rival in (left, right)]
+    return np.asarray(weights - discounts[0] - discounts[1])
 
 
 def probability(weights: Floats) -> NDArray[np.float32]:

@@ -53,6 +53,11 @@ class Frequencies:
         equal = ((counts * counts).sum(axis=1) - self.cells) / (n * (n - 1)) - 1 / self.counters.shape[1]
         return np.clip(np.maximum(equal, 0.5 / n), None, 0.999)
 
+    def entropy(self) -> Floats:
+        """Bits of information of a cell that is not empty (Shannon), of shape (columns,): duplicates lower it less than `agreement`."""
+        shares = self.counters / np.maximum(self.cells, 1)[:, None]
+        return -np.asarray((shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=1))
+
 
 @dataclass(frozen=True, slots=True)
 class Chance:

@@ -123,7 +123,8 @@ class Model:
 
         Needed: without the best column, which may be the damaged one, the others still outweigh how rare duplicates are.
         """
-        spare = self.information.sum() - self.information.max(initial=0)
+        entropy = self.chance.frequencies.entropy() * self.chance.frequencies.cells / max(self.rows, 1)
+        spare = entropy.sum() - entropy.max(initial=0)
         needed = np.log2(max(self.rows, 2)) + SURE
         if spare >= needed:
             return ""
@@ -284,7 +285,7 @@ def _kind(model: Model) -> str:
     differ = float(weights @ model.related[:, 1])
     tops = model.chance.exact
     alike = float(weights @ np.array([row[max(3, top - 2) : top + 1].sum() for row, top in zip(model.related, tops, strict=True)]))
-    if alike >= 0.6:
+    if alike >= 0.5 and differ <= 0.25:
         return NOISY
     return TEXT if 1 - differ - alike > 0.5 else CLEAR
 

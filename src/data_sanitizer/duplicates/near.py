@@ -100,11 +100,13 @@ def find(records: Records, folder: Path, threads: int = 1) -> NearDuplicates:
     """Find the near-duplicates among the rows, which should hold no exact duplicates. Files are written to `folder`."""
     table = _prepared(records, threads)
     first = _first_model(table)
-    weakness = first.weakness() if len(table.roles.used) else "no column can be compared"
-    if weakness:
+    weakness = first.weakness()
+    if weakness and not len(_texts(table, first)):
         return _nothing(records, first.figures(identifiable=False, reason=weakness))
     a, b, levels = _hopeful(table, first, _candidates(table, first, folder))
     known = _learned(table, first, a, b, levels)
+    if weakness and known.kind != model.TEXT:
+        return _nothing(records, known.figures(identifiable=False, reason=weakness))
     scored = _scored(table, known, a, b, levels)
     weights, sure = _confident(table, known, scored)
     return _result(table, known, scored, weights, sure)
@@ -148,13 +150,16 @@ def _candidates(table_: _Table, first: Model, folder: Path) -> Pairs:
         for begin in range(0, records.rows, _PART):
             files.append(_CONTENT, _contents(records.prints[begin : begin + _PART], used))
     files.find()
-    informative = first.information >= _INFORMATIVE
-    if informative.sum() <= _FEW_COLUMNS:
-        for column in table_.used[informative]:
-            cells, words = (int(x) for x in records.counts[column, :2])
-            if records.kinds[column] == "long" and words >= _WORDS * cells:
-                files.add(neighbours(records.gather(np.arange(records.rows), int(column)), records.contents))
+    if (first.information >= _INFORMATIVE).sum() <= _FEW_COLUMNS:
+        for column in _texts(table_, first):
+            files.add(neighbours(records.gather(np.arange(records.rows), int(column)), records.contents))
     return files.merged()
+
+
+def _texts(table_: _Table, first: Model) -> Rows:
+    """The informative columns of long texts."""
+    cells, words = table_.records.counts[table_.used, 0], table_.records.counts[table_.used, 1]
+    return table_.used[(words >= _WORDS * cells) & (first.chance.exact > 4) & (first.information >= _INFORMATIVE)]
 
 
 def _contents(prints: NDArray[np.uint64], columns: tuple[int, ...]) -> NDArray[np.uint64]:
