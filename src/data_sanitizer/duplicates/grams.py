@@ -15,15 +15,12 @@ from data_sanitizer.duplicates.cells import Text
 from data_sanitizer.kernels import kernel
 
 GRAMS: Final = 1 << 16
-_P = np.uint32(0x9E3779B1)
+_P, _THREE = np.uint32(0x9E3779B1), np.uint32(0xFFFFFF)
 
 
 @kernel
-def gram(data: Any, a: Any, b: Any, k: Any) -> Any:
-    """Number of the gram around data[k] in the cell data[a:b]."""
-    before = np.uint32(data[k - np.uint64(1)]) if k > a else np.uint32(32)
-    after = np.uint32(data[k + np.uint64(1)]) if k + np.uint64(1) < b else np.uint32(32)
-    code = before << np.uint32(16) | np.uint32(data[k]) << np.uint32(8) | after
+def _number(code: Any) -> Any:
+    """The number of a gram of three bytes."""
     return np.uint64(np.uint32(code * _P) >> np.uint32(16))
 
 
@@ -33,11 +30,12 @@ def _count(offsets: Any, data: Any, seen: Any, counters: Any) -> Any:
     for i in range(len(offsets) - 1):
         a, b = np.uint64(offsets[i]), np.uint64(offsets[i + 1])
         cells += a < b
-        for k in range(a, b):
-            g = gram(data, a, b, k)
-            if seen[g] != i:
-                seen[g] = i
-                counters[g] += np.uint32(1)
+        code = np.uint32(32) << np.uint32(8) | np.uint32(data[a]) if a < b else np.uint32(0)
+        for k in range(a + np.uint64(1), b + np.uint64(1)):
+            code = (code << np.uint32(8) | np.uint32(data[k] if k < b else 32)) & _THREE
+            g = _number(code)
+            counters[g] += np.uint32(seen[g] != i)
+            seen[g] = i
     return cells
 
 
@@ -47,13 +45,14 @@ def _distinct(offsets: Any, data: Any, weights: Any, seen: Any, ids: Any, firsts
     n = np.uint64(0)
     for i in range(len(offsets) - 1):
         a, b, weight = np.uint64(offsets[i]), np.uint64(offsets[i + 1]), np.int64(0)
-        for k in range(a, b):
-            g = gram(data, a, b, k)
-            if seen[g] != i:
-                seen[g] = i
-                weight += weights[g]
-                ids[n] = g
-                n += np.uint64(1)
+        code = np.uint32(32) << np.uint32(8) | np.uint32(data[a]) if a < b else np.uint32(0)
+        for k in range(a + np.uint64(1), b + np.uint64(1)):
+            code = (code << np.uint32(8) | np.uint32(data[k] if k < b else 32)) & _THREE
+            g = _number(code)
+            first = seen[g] != i
+            seen[g], ids[n] = i, g
+            n += np.uint64(first)
+            weight += weights[g] * np.int64(first)
         norms[i], firsts[i + 1] = weight, n
 
 
@@ -94,7 +93,7 @@ def rarity(counters: NDArray[np.uint32], cells: int) -> NDArray[np.int32]:
 def cosine(text: Text, left: NDArray[np.int64], right: NDArray[np.int64], weights: NDArray[np.int32]) -> NDArray[np.float32]:
     """Cosine of the grams of cells left[k] and right[k], 0-1; fastest where equal numbers of `left` follow each other."""
     scores, cells = np.empty(len(left), np.float32), len(text.offsets) - 1
-    ids, firsts, norms = np.empty(len(text.data), np.uint16), np.zeros(cells + 1, np.int64), np.empty(cells, np.int64)
+    ids, firsts, norms = np.empty(len(text.data) + 1, np.uint16), np.zeros(cells + 1, np.int64), np.empty(cells, np.int64)
     _distinct(*text, weights, np.full(GRAMS, -1, np.int32), ids, firsts, norms)
     _cosine(ids, firsts, norms, weights, left, right, np.zeros(GRAMS, np.int32), scores)
     return scores
