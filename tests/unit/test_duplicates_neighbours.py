@@ -8,18 +8,12 @@ import polars as pl
 import pytest
 
 from data_sanitizer.duplicates.candidates import is_small
-from data_sanitizer.duplicates.cells import Text
 from data_sanitizer.duplicates.comparison import WholeRows, all_pairs
 from data_sanitizer.duplicates.moved import exchanged, raise_moved
 from data_sanitizer.duplicates.neighbours import READ, neighbours
 from data_sanitizer.duplicates.records import RecordFile, Records
 
 MAKERS = ("acme", "zenith", "orion", "lumen")
-
-
-def text(cells: list[str]) -> Text:
-    encoded = [c.encode() for c in cells]
-    return Text(np.concatenate([[0], np.cumsum([len(c) for c in encoded])]).astype(np.int64), np.frombuffer(b"".join(encoded), np.uint8))
 
 
 def titles(count: int) -> list[str]:
@@ -36,35 +30,42 @@ def pairs(found: np.ndarray) -> set[tuple[int, int]]:
     return {(int(x) >> 32, int(x) & 0xFFFFFFFF) for x in found}
 
 
-def contents(rows: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(1, 2**63, rows).astype(np.uint64)
+def records(folder: Path, table: dict[str, list[str | None]]) -> Records:
+    folder.mkdir(exist_ok=True)
+    file = RecordFile(folder)
+    file.append(pl.DataFrame(table))
+    return file.finish()
+
+
+def column(folder: Path, cells: list[str]) -> Records:
+    return records(folder, {"title": list(cells)})
 
 
 @pytest.mark.parametrize("grams", [False, True])
-def test_the_nearest_share_what_is_rare(grams: bool) -> None:
-    cells = titles(400)
-    found = pairs(neighbours(text(cells), contents(800), 2, grams))
+def test_the_nearest_share_what_is_rare(tmp_path: Path, grams: bool) -> None:
+    found = pairs(neighbours(column(tmp_path, titles(400)), 0, 2, grams))
     assert sum((2 * k, 2 * k + 1) in found for k in range(400)) >= 390
     assert len(found) <= 2 * 800
 
 
-def test_neighbours_do_not_depend_on_the_order_of_the_rows() -> None:
-    cells, content = titles(300), contents(600)
-    order = np.random.default_rng(8).permutation(600)
-    there = pairs(neighbours(text(cells), content, 3))
-    again = pairs(neighbours(text([cells[k] for k in order]), content[order], 3))
+def test_neighbours_do_not_depend_on_the_order_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells, order = titles(300), np.random.default_rng(8).permutation(600)
+    there = pairs(neighbours(column(tmp_path / "a", cells), 0, 3))
+    monkeypatch.setattr("data_sanitizer.duplicates.neighbours._BLOCK", 50)
+    again = pairs(neighbours(column(tmp_path / "b", [cells[k] for k in order]), 0, 3))
     assert {tuple(sorted((int(order[a]), int(order[b])))) for a, b in again} == there
 
 
-def test_terms_of_many_rows_are_not_read() -> None:
-    assert len(neighbours(text(["same words"] * (READ + 5)), contents(READ + 5))) == 0
-    assert pairs(neighbours(text(["", "a b", "", "a b"]), contents(4))) == {(1, 3)}
+def test_of_many_rows_only_the_rarest_terms_are_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_sanitizer.duplicates.neighbours._ENTRIES", 100)
+    found = pairs(neighbours(column(tmp_path, titles(400)), 0, 2))
+    assert sum((2 * k, 2 * k + 1) in found for k in range(400)) >= 350
 
 
-def records(folder: Path, table: dict[str, list[str | None]]) -> Records:
-    file = RecordFile(folder)
-    file.append(pl.DataFrame(table))
-    return file.finish()
+def test_terms_of_many_rows_are_not_read(tmp_path: Path) -> None:
+    assert len(neighbours(column(tmp_path / "a", ["same words"] * (READ + 5)), 0)) == 0
+    assert pairs(neighbours(column(tmp_path / "b", ["", "a b", "", "a b"]), 0)) == {(1, 3)}
+    assert len(neighbours(column(tmp_path / "c", ["", ""]), 0)) == 0
 
 
 def test_whole_rows_are_compared_as_one_text(tmp_path: Path) -> None:

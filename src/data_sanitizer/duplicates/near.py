@@ -152,7 +152,7 @@ def _candidates(table_: _Table, first: Model, folder: Path) -> Pairs:
     files.find()
     if (first.information >= _INFORMATIVE).sum() <= _FEW_COLUMNS:
         for column in _texts(table_, first):
-            files.add(neighbours(records.gather(np.arange(records.rows), int(column)), records.contents))
+            files.add(neighbours(records, int(column)))
     return files.merged()
 
 
