@@ -44,6 +44,14 @@ def test_a_wrong_letter_is_forgiven_once() -> None:
     assert tokens.overlap(terms, left, right, tokens.JACCARD, soft=False)[0] < 0.6
 
 
+@given(CELLS)
+@settings(max_examples=200, deadline=None)
+def test_overlap_is_mutual(cells: list[str]) -> None:
+    terms = tokens.terms(text(*cells), tokens.frequencies(text(*cells)))
+    there, back = tokens.overlap(terms, np.array([0, 1]), np.array([1, 0]))
+    assert there == back
+
+
 def test_frequencies_of_parts_add_up() -> None:
     whole, parts = (
         tokens.frequencies(text("a b", "b", "", "c c")),

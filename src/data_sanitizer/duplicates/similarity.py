@@ -107,7 +107,7 @@ def jaro_winkler(data: Any, a: int, b: int, c: int, d: int, marks: Any) -> float
 
 
 @kernel
-def _before(data: Any, a: int, b: int, c: int, d: int) -> bool:
+def precedes(data: Any, a: int, b: int, c: int, d: int) -> bool:
     """Whether data[a:b] stands before data[c:d] in the order of bytes."""
     for k in range(min(b - a, d - c)):
         if data[a + k] != data[c + k]:
@@ -120,7 +120,7 @@ def _jaro(offsets: Any, data: Any, left: Any, right: Any, marks: Any, scores: An
     """The cell that stands first in the order of bytes is taken first: the measure is not always the same from both sides."""
     for k in range(len(left)):
         i, j = left[k], right[k]
-        if _before(data, offsets[j], offsets[j + 1], offsets[i], offsets[i + 1]):
+        if precedes(data, offsets[j], offsets[j + 1], offsets[i], offsets[i + 1]):
             i, j = j, i
         scores[k] = jaro_winkler(data, offsets[i], offsets[i + 1], offsets[j], offsets[j + 1], marks)
 
@@ -209,7 +209,7 @@ def _sort_tokens(offsets: Any, data: Any, begins: Any, ends: Any, out: Any) -> N
         count = split(data, offsets[k], offsets[k + 1], begins, ends)
         for i in range(1, count):
             a, b, j = begins[i], ends[i], i
-            while j > 0 and _before(data, a, b, begins[j - 1], ends[j - 1]):
+            while j > 0 and precedes(data, a, b, begins[j - 1], ends[j - 1]):
                 begins[j], ends[j] = begins[j - 1], ends[j - 1]
                 j -= 1
             begins[j], ends[j] = a, b

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_sanitizer.duplicates.cells import LONGEST, Text, finish
-from data_sanitizer.duplicates.similarity import osa, split
+from data_sanitizer.duplicates.similarity import osa, precedes, split
 from data_sanitizer.kernels import kernel
 
 COUNTERS: Final = 1 << 18  # counters of a column; a collision makes a rare term look more frequent, never the other way round
@@ -144,6 +144,8 @@ def _weigh(text_offsets: Any, text: Any, offsets: Any, hashes: Any, weights: Any
            soft: bool, rows: Any, ones: Any, others: Any, scores: Any) -> None:  # fmt: skip
     for k in range(len(left)):
         i, j = left[k], right[k]
+        if soft and precedes(text, text_offsets[j], text_offsets[j + 1], text_offsets[i], text_offsets[i + 1]):
+            i, j = j, i  # which letters are forgiven may depend on the side that is looked at first
         p, q, n, m, common, first, second = offsets[i], offsets[j], 0, 0, 0.0, 0.0, 0.0
         while p < offsets[i + 1] or q < offsets[j + 1]:
             x = hashes[p] if p < offsets[i + 1] else hashes[q]
