@@ -19,9 +19,9 @@ def pairs(shared: int, own: int) -> tuple[Text, Text, float]:
     """PAIRS pairs of texts with `shared` tokens in common and `own` each of their own, and their Jaccard similarity."""
     one, other = [], []
     for k in range(PAIRS):
-        common = [f"c{k}x{i}" for i in range(shared)]
-        one.append(" ".join(common + [f"l{k}x{i}" for i in range(own)]))
-        other.append(" ".join([f"r{k}x{i}" for i in range(own)] + common[::-1]))
+        common = [f"shared{k}x{i}" for i in range(shared)]
+        one.append(" ".join(common + [f"left{k}x{i}" for i in range(own)]))
+        other.append(" ".join([f"right{k}x{i}" for i in range(own)] + common[::-1]))
     return text(one), text(other), shared / (shared + 2 * own)
 
 
