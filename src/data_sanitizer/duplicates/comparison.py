@@ -22,6 +22,7 @@ Levels = NDArray[np.int8]  # (pairs, columns)
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 _CHUNK: Final = 1 << 15  # pairs a thread works on at a time
+_MAPPED: Final = 1 << 28  # bytes of text from which on the pages read for pairs are given back
 _WHOLE: Final = 4096  # rows of a table that are all read for a chunk
 
 
@@ -82,6 +83,8 @@ class Comparison:
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, tasks))
+        if self.records.text.nbytes > _MAPPED:
+            self.records.release()
         return levels
 
     def _fill(self, a: Rows, b: Rows, levels: Levels, keep: Callable[[Levels], NDArray[np.bool_]] | None) -> None:

@@ -21,6 +21,7 @@ from data_sanitizer.kernels import kernel
 LONGEST_RUN: Final = 60  # rows of a run that are all compared with each other
 NEIGHBOURS: Final = 5  # pairs of a row in a longer run
 MOST_PAIRS: Final = 4  # pairs per row that a template may give; with more, its longest runs are compared with neighbours only
+_MOST_IN_ALL: Final = 20_000_000  # pairs of short runs that a template may give, whatever the rows: 160 MB
 _MERGED: Final = 1 << 22  # pairs merged at a time
 _LOW = np.uint64(0xFFFFFFFF)
 Keys = NDArray[np.uint64]
@@ -101,11 +102,10 @@ def run_pairs(keys: Keys, contents: Keys, most: float = MOST_PAIRS) -> NDArray[n
     rows = np.empty(len(packed) - int((counts * np.arange(len(counts)))[: longest + 1].sum()), np.int64)
     runs = np.empty(len(rows), np.int64)
     _emit(packed, low, longest, pairs, rows, runs)
-    if not len(rows):
-        pairs.sort()
-        return pairs
-    near = [pairs, *_neighbours(rows, runs, contents)]
-    return np.unique(np.concatenate(near))
+    if len(rows):  # a pair is of one run: no pair comes twice
+        pairs = np.concatenate([pairs, *_neighbours(rows, runs, contents)])
+    pairs.sort()
+    return pairs
 
 
 def _longest(counts: NDArray[np.int64], most: int) -> tuple[int, int]:
@@ -144,7 +144,7 @@ class PairFiles:
     def append(self, template: int, keys: Keys) -> None:
         """Add the keys of the next rows for a template."""
         if template not in self._keys:
-            self._keys[template] = (self.folder / f"near-keys-{template}").open("w+b")
+            self._keys[template] = (self.folder / f"near-keys-{template}").open("wb")
         self._keys[template].write(keys.tobytes())
 
     def add(self, pairs: NDArray[np.uint64]) -> None:
@@ -156,10 +156,9 @@ class PairFiles:
     def find(self) -> None:
         """Turn the keys into pairs, a template at a time; the keys are removed."""
         for _, file in sorted(self._keys.items()):
-            file.seek(0)
-            found = np.frombuffer(file.read(), np.uint64)
             file.close()
-            self.add(run_pairs(found, self.contents, self.most))
+            most = min(self.most, _MOST_IN_ALL / max(len(self.contents), 1))
+            self.add(run_pairs(np.fromfile(file.name, np.uint64), self.contents, most))
             Path(file.name).unlink()
         self._keys.clear()
 
