@@ -119,6 +119,22 @@ def test_cells_are_gathered_in_the_order_asked_for(tmp_path: Path) -> None:
     assert strings(kept.gather(np.array([5, 6]), 1)) == ["", "9 0"]
 
 
+@pytest.mark.parametrize("large", [1 << 40, 0])
+def test_a_subset_is_the_same_rows_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr("data_sanitizer.duplicates.records._LARGE", large)
+    monkeypatch.setattr("data_sanitizer.duplicates.records._AT_ONCE", 7)
+    kept, rows = records(tmp_path, frame(), 64), np.array([499, 3, 3, *range(30)])
+    part = kept.subset(rows)
+    assert part.rows == len(rows)
+    np.testing.assert_array_equal(part.prints, kept.prints[rows])
+    np.testing.assert_array_equal(part.contents, kept.contents[rows])
+    for column in range(4):
+        assert strings(part.gather(np.arange(len(rows)), column)) == strings(kept.gather(rows, column))
+    np.testing.assert_array_equal(kept.fingerprints(2), kept.prints[:, 2])
+    assert kept.lengths(2).tolist() == sorted({len(f"a longer remark on number {k} of them") for k in range(500)})
+    assert kept.subset(np.zeros(0, np.int64)).rows == 0
+
+
 def test_the_content_hash_is_of_the_row_and_not_of_its_place(tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     there, back = records(tmp_path, frame()), records(tmp_path / "r", frame().reverse())

@@ -93,5 +93,5 @@ def test_cells_that_moved_agree(tmp_path: Path) -> None:
 def test_a_table_is_small_by_its_cells(tmp_path: Path) -> None:
     kept = records(tmp_path, {"a": [str(k) for k in range(2400)]})
     assert is_small(kept)
-    assert not is_small(replace(kept, prints=np.zeros((2400, 20), np.uint64)))
-    assert not is_small(replace(kept, prints=np.zeros((2501, 1), np.uint64)))
+    assert not is_small(replace(kept, counts=np.full((20, 4), 2400)))
+    assert not is_small(replace(kept, contents=np.zeros(2501, np.uint64)))

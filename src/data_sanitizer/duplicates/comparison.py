@@ -22,7 +22,6 @@ Levels = NDArray[np.int8]  # (pairs, columns)
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
 _CHUNK: Final = 1 << 15  # pairs a thread works on at a time
-_MAPPED: Final = 1 << 28  # bytes of text from which on the pages read for pairs are given back
 _WHOLE: Final = 4096  # rows of a table that are all read for a chunk
 
 
@@ -83,23 +82,23 @@ class Comparison:
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, tasks))
-        if self.records.text.nbytes > _MAPPED:
-            self.records.release()
         return levels
 
     def _fill(self, a: Rows, b: Rows, levels: Levels, keep: Callable[[Levels], NDArray[np.bool_]] | None) -> None:
         exact = np.array([m.exact if m else 0 for m in self.measures], np.int8)
-        _equal(self.records.prints, a, b, exact, levels)
+        rows, left, right = _sides(a, b, self.records.rows)
+        part = self.records.subset(rows)
+        _equal(part.prints, left, right, exact, levels)
         worth = keep(np.where(levels == 1, exact - 1, levels).astype(np.int8)) if keep else np.ones(len(a), np.bool_)
         for column, measure in enumerate(self.measures):
             if measure is not None:
                 unequal = np.flatnonzero((levels[:, column] == 1) & worth)
                 if len(unequal):
-                    levels[unequal, column] = self._measured(a[unequal], b[unequal], column, measure)
+                    levels[unequal, column] = self._measured(part, left[unequal], right[unequal], column, measure)
 
-    def _measured(self, a: Rows, b: Rows, column: int, measure: Measure) -> NDArray[np.int8]:
-        rows, left, right = _sides(a, b, self.records.rows)
-        text = self.records.gather(rows, column)
+    def _measured(self, part: Records, a: Rows, b: Rows, column: int, measure: Measure) -> NDArray[np.int8]:
+        rows, left, right = _sides(a, b, part.rows)
+        text = part.gather(rows, column)
         best = np.ones(len(a), np.int8)
         for yardstick in measure.yardsticks:
             scores = SCORERS[yardstick.scorer](text, left, right, yardstick, self.rarities[column])
@@ -121,7 +120,7 @@ class WholeRows:
     def counted(cls, records: Records, columns: Sequence[int], rows: Rows) -> WholeRows:
         """The rarity of grams is counted in the given rows."""
         chosen = np.array(columns, np.int64)
-        return cls(records, chosen, grams.rarity(*grams.frequencies(records.joined(rows, chosen))))
+        return cls(records, chosen, grams.rarity(*grams.frequencies(records.subset(rows).joined(np.arange(len(rows)), chosen))))
 
     def similarity(self, a: Rows, b: Rows, threads: int = 1) -> Scores:
         """Cosine of rows a[k] and b[k], 0-1, of shape (pairs,)."""
@@ -130,7 +129,8 @@ class WholeRows:
         def work(first: int) -> None:
             one, other = a[first : first + _CHUNK], b[first : first + _CHUNK]
             rows, left, right = _sides(one, other, self.records.rows)
-            scores[first : first + _CHUNK] = grams.cosine(self.records.joined(rows, self.columns), left, right, self.weights)
+            text = self.records.subset(rows).joined(np.arange(len(rows)), self.columns)
+            scores[first : first + _CHUNK] = grams.cosine(text, left, right, self.weights)
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, range(0, len(a), _CHUNK)))
@@ -155,14 +155,15 @@ def measures(kinds: Sequence[str]) -> tuple[Measure | None, ...]:
 
 def rarities(records: Records, measures: Sequence[Measure | None], rows: Rows) -> tuple[Rarity, ...]:
     """How rare terms are in the columns whose measure asks for it, counted in the given rows."""
-    return tuple(_rarity(records, column, measure, rows) for column, measure in enumerate(measures))
+    part = records.subset(rows)
+    return tuple(_rarity(part, column, measure) for column, measure in enumerate(measures))
 
 
-def _rarity(records: Records, column: int, measure: Measure | None, rows: Rows) -> Rarity:
+def _rarity(part: Records, column: int, measure: Measure | None) -> Rarity:
     scorers = {yardstick.scorer for yardstick in measure.yardsticks} if measure else set()
     if not scorers & {"grams", "token_cosine"}:
         return Rarity()
-    text = records.gather(rows, column)
+    text = part.gather(np.arange(part.rows), column)
     return Rarity(
         grams=grams.rarity(*grams.frequencies(text)) if "grams" in scorers else None,
         tokens=tokens.frequencies(text) if "token_cosine" in scorers else None,

@@ -6,7 +6,7 @@ In memory are 8 bytes a row (the content hash). A record's cells lie together, s
 from __future__ import annotations
 
 import mmap
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from data_sanitizer.duplicates.cells import Text, add_content, normalise, texts
 from data_sanitizer.kernels import kernel
 
+_LARGE: Final = 1 << 28  # bytes of a mapped file from which on its pages are given back
+_AT_ONCE: Final = 512  # rows of a large table that are looked at before
+_BLOCK: Final = 1 << 20
 _FILES: Final = {"text": np.uint8, "starts": np.int64, "sizes": np.uint16, "prints": np.uint64}
 
 
@@ -45,6 +48,44 @@ class Records:
         data = np.empty(int(offsets[-1]), np.uint8)
         copy_cells(self.text, self.starts, self.sizes, rows, column, offsets, data)
         return Text(offsets, data)
+
+    def subset(self, rows: NDArray[np.int64]) -> Records:
+        """The given rows, in their order, in memory. Of a large table a few are read at a time and their pages given back at once: the
+        system maps 64 KB around every place that is looked at.
+        """
+        large = self.text.nbytes > _LARGE
+        groups = [slice(k, k + _AT_ONCE) for k in range(0, len(rows), _AT_ONCE)] if large else [slice(0, len(rows))]
+        prints, sizes = np.empty((len(rows), len(self.columns)), np.uint64), np.empty((len(rows), len(self.columns)), np.uint16)
+        begins, starts = np.empty(len(rows), np.int64), np.zeros(len(rows) + 1, np.int64)
+        for group in groups:
+            prints[group], sizes[group], begins[group] = self.prints[rows[group]], self.sizes[rows[group]], self.starts[rows[group]]
+            self._release_if(large)
+        np.cumsum(sizes.sum(axis=1, dtype=np.int64), out=starts[1:])
+        text = np.empty(int(starts[-1]), np.uint8)
+        for group in groups:
+            copy_records(self.text, begins[group], starts[group.start : group.start + len(begins[group]) + 1], text)
+            self._release_if(large)
+        return replace(self, contents=self.contents[rows], prints=prints, sizes=sizes, starts=starts, text=text)
+
+    def fingerprints(self, column: int) -> NDArray[np.uint64]:
+        """The fingerprints of one column in memory, of shape (rows,)."""
+        found = np.empty(self.rows, np.uint64)
+        for first in range(0, self.rows, _BLOCK):
+            found[first : first + _BLOCK] = self.prints[first : first + _BLOCK, column]
+            self._release_if(self.prints.nbytes > _LARGE)
+        return found
+
+    def lengths(self, column: int) -> NDArray[np.uint16]:
+        """The different lengths of the cells of one column, in bytes."""
+        found = np.zeros(0, np.uint16)
+        for first in range(0, self.rows, _BLOCK):
+            found = np.union1d(found, self.sizes[first : first + _BLOCK, column])
+            self._release_if(self.sizes.nbytes > _LARGE)
+        return found
+
+    def _release_if(self, large: bool) -> None:
+        if large:
+            self.release()
 
     def joined(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Text:
         """The normalised cells of some columns, joined by blanks, in the given rows."""
@@ -156,6 +197,13 @@ def copy_cells(text: Any, starts: Any, sizes: Any, rows: Any, column: int, offse
     for k in range(len(rows)):
         a, b = cell(starts, sizes, rows[k], column)
         copy(text, a, b, out, offsets[k])
+
+
+@kernel
+def copy_records(text: Any, begins: Any, starts: Any, out: Any) -> None:
+    """Copy whole records from where they begin to out[starts[k]:starts[k + 1]]."""
+    for k in range(len(begins)):
+        copy(text, begins[k], begins[k] + starts[k + 1] - starts[k], out, starts[k])
 
 
 @kernel

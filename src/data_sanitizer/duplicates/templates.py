@@ -71,16 +71,15 @@ def identifiers(records: Records) -> tuple[bool, ...]:
 def _is_identifier(records: Records, column: int) -> bool:
     if records.rows < 2 or records.counts[column, 0] != records.rows or records.kinds[column] == "long":
         return False
-    few = records.prints[: 1 << 14, column]
-    if len(np.unique(few)) < len(few) or len(np.unique(records.sizes[: 1 << 14, column])) > 3:
+    few = records.prints[: 1 << 14, column]  # a look at the first rows spares most columns the sort of all
+    if len(np.unique(few)) < len(few) or len(records.lengths(column)) > 3:
         return False
-    return len(np.unique(records.prints[:, column])) == records.rows and len(np.unique(records.sizes[:, column])) <= 3
+    return len(np.unique(records.fingerprints(column))) == records.rows
 
 
 def choose(records: Records, columns: Sequence[int], budget: float = 8.0, most: int = 32) -> Templates:
     """Templates over the given columns: at most `most`, with at most `budget` expected pairs per row together."""
-    rows = sample(records.contents)
-    seen = _views(records, rows, columns)
+    seen = _views(records.subset(sample(records.contents)), columns)
     tried = list(_tried(seen, records.rows))
     if not tried:
         return Templates((), (), 0.0, seen.frequencies)
@@ -93,18 +92,17 @@ def choose(records: Records, columns: Sequence[int], budget: float = 8.0, most: 
     return Templates(names, tuple(float(costs[k]) for k in chosen), coverage, seen.frequencies)
 
 
-def _views(records: Records, rows: NDArray[np.int64], columns: Sequence[int]) -> _Views:
+def _views(part: Records, columns: Sequence[int]) -> _Views:
     names: list[tuple[int, str]] = []
     hashes, intact, frequencies = [], [], {}
-    contents = records.contents[rows]
     for column in columns:
-        wanted = VIEWS[records.kinds[column]]
-        text = records.gather(rows, column)
+        wanted = VIEWS[part.kinds[column]]
+        text = part.gather(np.arange(part.rows), column)
         if set(wanted) & set(RARE):
             frequencies[column] = tokens.frequencies(text)
         known = frequencies.get(column)
-        found = views(text, records.prints[rows, column], wanted, known)
-        copy = _damaged(text, contents, column)
+        found = views(text, part.prints[:, column], wanted, known)
+        copy = _damaged(text, part.contents, column)
         after = views(copy, normalise(copy).fingerprints, wanted, known)
         for name in found:
             names.append((column, name))
