@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-AMBIGUOUS: Final = 0.02  # of the duplicates undecided: below it nobody needs a second opinion
+AMBIGUOUS: Final = 0.05  # of the duplicates undecided: below it nobody needs a second opinion
 _NEAR: Final = 0.4  # how much the likeness of the next best partners counts against a pair
 _PASSES: Final = 4
 _TEXT_MIDDLE: Final = 0.12  # standing at which two long texts are as likely one entity as not
-_TEXT_SLOPE: Final = 12.0  # bits per unit of standing
-_TEXT_MOST: Final = 2.0  # bits: texts alone are never sure
-_SURE: Final = 6.63
+_TEXT_SLOPE: Final = 8.0  # bits per unit of standing
+_TEXT_MOST: Final = 1.3  # bits: texts alone are never sure
 UNSURE: Final = 6.0  # bits, a posterior of 0.985: reviewed, not removed
 
 
@@ -63,7 +62,7 @@ def rising_mean(x: Floats, y: Floats, bins: int = 60) -> Floats:
             sizes[-2:] = [size]
     bounds = np.cumsum([0, *sizes])
     middles = (x[order[bounds[:-1]]] + x[order[bounds[1:] - 1]]) / 2
-    return np.interp(x, middles, means)
+    return np.asarray(np.interp(x, middles, means))
 
 
 def second_opinion(weights: Floats, posteriors: Floats, stands: Floats) -> Floats:

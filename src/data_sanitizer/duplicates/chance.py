@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,14 +44,14 @@ class Frequencies:
         bits = self.counters.shape[1].bit_length() - 1
         counts = self.counters[column, (prints >> np.uint64(64 - bits)).astype(np.int64)].astype(np.float64)
         noise = (self.cells[column] - counts) / self.counters.shape[1]
-        return np.where(prints == 0, 0.0, np.maximum(counts - noise, 1.0))
+        return np.asarray(np.where(prints == 0, 0.0, np.maximum(counts - noise, 1.0)))
 
     def agreement(self) -> Floats:
         """Chance that two cells of a column, neither empty, are equal, of shape (columns,)."""
         n = np.maximum(self.cells, 2).astype(np.float64)
         counts = self.counters.astype(np.float64)
         equal = ((counts * counts).sum(axis=1) - self.cells) / (n * (n - 1)) - 1 / self.counters.shape[1]
-        return np.clip(np.maximum(equal, 0.5 / n), None, 0.999)
+        return np.asarray(np.clip(np.maximum(equal, 0.5 / n), None, 0.999))
 
     def entropy(self) -> Floats:
         """Bits of information of a cell that is not empty (Shannon), of shape (columns,): duplicates lower it less than `agreement`."""
@@ -167,6 +167,3 @@ def _within_runs(rows: Rows, values: NDArray[np.uint64]) -> tuple[Rows, Rows]:
     a, b = np.concatenate(ones), np.concatenate(others)
     step = max(1, -(-len(a) // _PAIRS))
     return a[::step], b[::step]
-
-
-Measured = Callable[[Rows, Rows], Levels]

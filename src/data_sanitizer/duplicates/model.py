@@ -27,6 +27,8 @@ _RELATED_BELIEF: Final = 10.0
 _UNLIKE: Final = {CLEAR: 0.15, NOISY: 0.4}  # of the cells of duplicates may differ entirely
 _CAPS: Final = (0.10, 0.20, 0.35, 0.55, 0.75)  # shares of duplicates below each graded level of a long text, at most
 _LEAST: Final = 1e-3
+_APART: Final = 0.25  # of related pairs agree in a column: too few for duplicates
+_TELLING: Final = 4.0  # bits: less says nothing about identity
 SURE: Final = 6.63  # bits, a posterior of 0.99
 _Masked = NDArray[np.int64]
 
@@ -225,7 +227,8 @@ def _counted(model: Model, patterns: _Patterns, mass: Floats) -> Floats:
     """The mass of each level of each column, of shape (columns, K)."""
     masked, (columns, levels) = patterns.evidence[0], model.duplicates.shape
     places = masked + np.arange(columns) * levels
-    return np.bincount(places.ravel(), np.repeat(mass, columns), columns * levels).reshape(columns, levels)
+    counts: Floats = np.bincount(places.ravel(), np.repeat(mass, columns), columns * levels).astype(np.float64)
+    return counts.reshape(columns, levels)
 
 
 def _duplicate_belief(exact: int) -> Floats:
@@ -282,12 +285,14 @@ def _kind(model: Model) -> str:
     if model.expected(model.related_share) < 0.01:
         return CLEAR
     weights = model.information / max(float(model.information.sum()), 1e-9)
-    differ = float(weights @ model.related[:, 1])
+    differ = model.related[:, 1]
     tops = model.chance.exact
-    alike = float(weights @ np.array([row[max(3, top - 2) : top + 1].sum() for row, top in zip(model.related, tops, strict=True)]))
-    if alike >= 0.5 and differ <= 0.25:
+    alike = np.array([row[max(3, top - 2) : top + 1].sum() for row, top in zip(model.related, tops, strict=True)])
+    # One column in which they agree no more than strangers is enough: they are distinct, as a family is by its birthdays.
+    distinct = (alike < _APART) & (model.information >= _TELLING)
+    if weights @ alike >= 0.5 and weights @ differ <= 0.25 and not distinct.any():
         return NOISY
-    return TEXT if 1 - differ - alike > 0.5 else CLEAR
+    return TEXT if 1 - weights @ (differ + alike) > 0.5 else CLEAR
 
 
 def _noisy(model: Model, sample: Sample) -> Model:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_sanitizer.duplicates import calibration, clusters, model
-from data_sanitizer.duplicates.candidates import FEW, write_keys
+from data_sanitizer.duplicates.candidates import is_small, write_keys
 from data_sanitizer.duplicates.cells import add_content
 from data_sanitizer.duplicates.chance import Chance, Frequencies, dependence, random_pairs, table
-from data_sanitizer.duplicates.columns import Roles, roles
+from data_sanitizer.duplicates.columns import Roles, by_content, roles
 from data_sanitizer.duplicates.comparison import Comparison, WholeRows, all_pairs, measures, rarities
 from data_sanitizer.duplicates.model import Figures, Model, Sample
 from data_sanitizer.duplicates.moved import exchanged, raise_moved
@@ -76,7 +76,9 @@ class _Table:
     def levels(self, a: Rows, b: Rows) -> NDArray[np.int8]:
         """Levels of the columns that are compared, of shape (pairs, used columns)."""
         levels = self.comparison.levels(a, b, self.threads)
-        raise_moved(self.records, a, b, self.moved, self.exact, levels)
+        if len(self.moved):  # seen from the row with the lesser content, whatever its number
+            turned = self.records.contents[a] > self.records.contents[b]
+            raise_moved(self.records, np.where(turned, b, a), np.where(turned, a, b), self.moved, self.exact, levels)
         return np.ascontiguousarray(levels[:, self.used])
 
     def prints(self, rows: Rows) -> NDArray[np.uint64]:
@@ -114,7 +116,7 @@ def find(records: Records, folder: Path, threads: int = 1) -> NearDuplicates:
 
 def _prepared(records: Records, threads: int) -> _Table:
     found = roles(records)
-    rows = sample(records.contents, _COUNTED)
+    rows = by_content(records, sample(records.contents, _COUNTED))
     measured = tuple(m if c in found.used else None for c, m in enumerate(measures(records.kinds)))
     return _Table(
         records,
@@ -142,7 +144,7 @@ def _first_model(table_: _Table) -> Model:
 def _candidates(table_: _Table, first: Model, folder: Path) -> Pairs:
     """All pairs of a small table; else pairs that templates find, and where columns are few, nearest long texts too."""
     records, used = table_.records, table_.roles.used
-    if records.rows <= FEW:
+    if is_small(records):
         return all_pairs(records.rows)
     files = PairFiles(folder, records.contents)
     write_keys(records, choose(records, used), files, table_.threads)
@@ -159,7 +161,7 @@ def _candidates(table_: _Table, first: Model, folder: Path) -> Pairs:
 def _texts(table_: _Table, first: Model) -> Rows:
     """The informative columns of long texts."""
     cells, words = table_.records.counts[table_.used, 0], table_.records.counts[table_.used, 1]
-    return table_.used[(words >= _WORDS * cells) & (first.chance.exact > 4) & (first.information >= _INFORMATIVE)]
+    return np.asarray(table_.used[(words >= _WORDS * cells) & (first.chance.exact > 4) & (first.information >= _INFORMATIVE)])
 
 
 def _contents(prints: NDArray[np.uint64], columns: tuple[int, ...]) -> NDArray[np.uint64]:
