@@ -18,7 +18,7 @@ from data_sanitizer.duplicates.cells import Text, add_content, normalise, texts
 from data_sanitizer.kernels import kernel
 
 _LARGE: Final = 1 << 28  # bytes of a mapped file from which on its pages are given back
-_AT_ONCE: Final = 512  # rows of a large table that are looked at before
+_AT_ONCE: Final = 64  # rows of a large table that are looked at before
 _BLOCK: Final = 1 << 20
 _FILES: Final = {"text": np.uint8, "starts": np.int64, "sizes": np.uint16, "prints": np.uint64}
 
@@ -51,7 +51,7 @@ class Records:
 
     def subset(self, rows: NDArray[np.int64]) -> Records:
         """The given rows, in their order, in memory. Of a large table a few are read at a time and their pages given back at once: the
-        system maps 64 KB around every place that is looked at.
+        system maps up to 2 MB around every place that is looked at.
         """
         large = self.text.nbytes > _LARGE
         groups = [slice(k, k + _AT_ONCE) for k in range(0, len(rows), _AT_ONCE)] if large else [slice(0, len(rows))]
