@@ -167,7 +167,7 @@ def _eight(data: Any, i: Any) -> Any:
 
 
 @kernel
-def hash_bytes(data: Any, a: int, b: int) -> Any:
+def hash_bytes(data: Any, a: Any, b: Any) -> Any:
     """A 64-bit hash of data[a:b], words of eight bytes multiplied and folded; 0 for nothing, never 0 for something."""
     n = b - a
     if n <= 0:
@@ -214,7 +214,8 @@ def _clipped(out: Any, start: Any, n: Any) -> Any:
 def _normalise(offsets: Any, data: Any, ascii_table: Any, table: Any, nothing: Any, out_offsets: Any, out: Any, tight: Any, prints: Any,
                counts: Any) -> None:  # fmt: skip
     """Fill the text, the fingerprints and the counts of `Normalised`; the text begins at out[1]."""
-    n = out_offsets[0] = 1
+    n = np.int64(1)  # not a literal, which would compile what it is passed to once more
+    out_offsets[0] = n
     for k in range(len(offsets) - 1):
         before = out[n - 1]
         out[n - 1] = 32
@@ -222,7 +223,7 @@ def _normalise(offsets: Any, data: Any, ascii_table: Any, table: Any, nothing: A
         out[n - 1] = before
         prints[k] = 0
         if end > n:
-            h = hash_bytes(tight, 0, _without_blanks(out, n, end, tight))
+            h = hash_bytes(tight, np.int64(0), _without_blanks(out, n, end, tight))
             if end - n <= 13:
                 for word in nothing:
                     if h == word:
@@ -240,7 +241,7 @@ def _normalise(offsets: Any, data: Any, ascii_table: Any, table: Any, nothing: A
 
 @cache
 def _nothing() -> NDArray[np.uint64]:
-    encoded = [np.frombuffer(word.replace(" ", "").encode(), np.uint8) for word in NOTHING]
+    encoded = [np.frombuffer(word.replace(" ", "").encode(), np.uint8).copy() for word in NOTHING]
     return np.array([hash_bytes(word, 0, len(word)) for word in encoded], np.uint64)
 
 
@@ -271,7 +272,7 @@ def texts(frame: pl.DataFrame) -> Iterator[Text]:
     joined = pl.first().drop_nulls().cast(pl.Binary).cast(pl.List(pl.UInt8)).explode(empty_as_null=False)
     for column, size in zip(text.iter_columns(), sizes.iter_columns(), strict=True):
         offsets = np.concatenate([[0], np.cumsum(size.to_numpy(), dtype=np.int64)])
-        data = column.to_frame().select(joined).to_series().to_numpy() if offsets[-1] else np.zeros(0, np.uint8)
+        data = column.to_frame().select(joined).to_series().to_numpy(writable=True) if offsets[-1] else np.zeros(0, np.uint8)
         yield Text(offsets, data)
 
 

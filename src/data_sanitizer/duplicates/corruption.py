@@ -23,10 +23,10 @@ def _below(dice: Any, n: Any) -> Any:
 
 
 @kernel
-def _typo(data: Any, a: int, b: int, dice: Any, out: Any, n: int) -> int:
+def _typo(data: Any, a: int, b: int, dice: Any, out: Any, n: Any) -> Any:
     """Change, insert, delete one letter, or swap two; returns where the cell ends."""
-    place, way, dice = a + _below(dice, b - a), _below(finish(dice + np.uint64(1)), 4), finish(dice + np.uint64(2))
-    letter = 48 + _below(dice, 10) if 48 <= data[place] <= 57 else 97 + _below(dice, 26)
+    place, way, dice = a + _below(dice, b - a), _below(finish(dice + np.uint64(1)), np.int64(4)), finish(dice + np.uint64(2))
+    letter = 48 + _below(dice, np.int64(10)) if 48 <= data[place] <= 57 else 97 + _below(dice, np.int64(26))
     for i in range(a, b):
         if i == place and way == 2:
             continue
@@ -42,7 +42,7 @@ def _typo(data: Any, a: int, b: int, dice: Any, out: Any, n: int) -> int:
 
 
 @kernel
-def _tokens(data: Any, count: int, begins: Any, ends: Any, first: Any, lost: Any, out: Any, n: int) -> int:
+def _tokens(data: Any, count: int, begins: Any, ends: Any, first: Any, lost: Any, out: Any, n: Any) -> Any:
     """Write the tokens from `first` on and round; without the first of them if it is lost."""
     start = n
     for k in range(1 if lost else 0, count):
@@ -58,7 +58,7 @@ def _tokens(data: Any, count: int, begins: Any, ends: Any, first: Any, lost: Any
 
 @kernel
 def _damage(offsets: Any, data: Any, rows: Any, column: int, share: float, begins: Any, ends: Any, out_offsets: Any, out: Any) -> None:
-    n = 0
+    n = np.int64(0)  # not a literal, which would compile what it is passed to once more
     for k in range(len(offsets) - 1):
         a, b = offsets[k], offsets[k + 1]
         dice = finish(rows[k] ^ finish(np.uint64(column + 1)))

@@ -41,7 +41,7 @@ def _token_terms(data: Any, a: int, b: int, begins: Any, ends: Any, tight: Any, 
                 tight[i] = data[begins[t] + i]
             for i in range(begins[t + 1], ends[t + 1]):
                 tight[size + i - begins[t + 1]] = data[i]
-            out[n] = hash_bytes(tight, 0, size + ends[t + 1] - begins[t + 1])
+            out[n] = hash_bytes(tight, np.int64(0), size + ends[t + 1] - begins[t + 1])
             n += 1
     return n
 

@@ -160,7 +160,8 @@ class RecordFile:
     def _mapped(self, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
         if not self._rows or 0 in shape:
             return np.zeros(shape, _FILES[name])
-        return np.memmap(self.folder / f"near-{name}", _FILES[name], "r", shape=shape)
+        # Copy on write, never written: an array that can only be read is another type, for which all kernels would be compiled once more.
+        return np.memmap(self.folder / f"near-{name}", _FILES[name], "c", shape=shape)
 
 
 def kind(counts: NDArray[np.int64]) -> str:
