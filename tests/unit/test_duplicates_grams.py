@@ -34,7 +34,7 @@ def test_cosine_is_that_of_sets_with_weights(cells: list[str]) -> None:
         norm = sqrt(sum(rare[g] for g in sets[i]) * sum(rare[g] for g in sets[j]))
         return sum(rare[g] for g in sets[i] & sets[j]) / norm if norm else 0.0
 
-    assert found.tolist() == [pytest.approx(cosine(i, j), abs=1e-4) for i, j in ((0, 1), (0, 2), (2, 0))]
+    assert found.tolist() == [pytest.approx(cosine(i, j), abs=1e-3) for i, j in ((0, 1), (0, 2), (2, 0))]
 
 
 def test_counts_of_parts_add_up() -> None:

@@ -1,13 +1,14 @@
 """Near-duplicates of whole tables: what is removed, what is proposed, what is left alone, and how it is explained."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 import pytest
 
 from data_sanitizer.duplicates.calibration import calibration_error
-from tests.unit.near_tables import figures, found, people, products
+from tests.unit.near_tables import figures, found, people, products, words
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,36 @@ def test_empty_columns_say_nothing() -> None:
     precision, recall = figures(found(wide).kept, entities)
     assert precision == 1
     assert recall > 0.95
+
+
+def twins(count: int) -> pl.DataFrame:
+    """Every fifth person has a twin of another first name."""
+    table, dice = people(count, 4, copies=0)[0], np.random.default_rng(4)
+    other = pl.Series("first", words(dice, count, 3))
+    return pl.concat([table, table.with_columns(other, (other + "@twin.example").alias("mail"))[::5]])
+
+
+def sizes(count: int) -> pl.DataFrame:
+    """Articles in five sizes, with a generated number."""
+    titles, dice = products(count, 7)[0], np.random.default_rng(7)
+    titles = titles.with_columns(pl.Series("price", dice.uniform(5, 900, titles.height).round(2).astype(str)))
+    titles = titles.with_columns(pl.Series("maker", words(dice, titles.height, 4)))
+    every = titles.join(pl.DataFrame({"size": ["S", "M", "L", "XL", "XXL"]}), how="cross")
+    return every.with_columns(pl.Series("article", [f"{100_000 + k}" for k in range(every.height)]))
+
+
+def courses(count: int) -> pl.DataFrame:
+    """Students with the courses they took."""
+    names, dice = words(np.random.default_rng(5), 40, 3), np.random.default_rng(6)
+    some = [pl.Series(dice.choice(names, 3, replace=False)) for _ in range(count)]
+    return people(count, 5, copies=0)[0].with_columns(pl.Series("course", some)).explode("course")
+
+
+@pytest.mark.parametrize("make", [twins, sizes, courses])
+@pytest.mark.parametrize("count", [300, 900])
+def test_what_differs_in_one_telling_column_is_related_not_duplicate(make: Callable[[int], pl.DataFrame], count: int) -> None:
+    table = make(count)
+    result = found(table)
+    assert (result.kept == np.arange(table.height)).all()
+    assert (result.related >= 0.5).sum() > 0
+    assert (result.confidences >= 0.5).sum() < 0.05 * table.height

@@ -82,12 +82,12 @@ def frequencies(text: Text) -> tuple[NDArray[np.uint32], int]:
 
 
 def rarity(counters: NDArray[np.uint32], cells: int) -> NDArray[np.int32]:
-    """The weight of each gram, of shape (GRAMS,), in 1/4096; one that was never counted weighs as much as one counted once.
+    """The weight of each gram, of shape (GRAMS,), in 1/65536; one that was never counted weighs as much as one counted once.
 
     Whole numbers, so that a sum of weights is the same in any order, and the cosine of two cells from either side.
     """
     weights: NDArray[np.float64] = np.log(np.maximum(cells + 1, 2) / np.maximum(counters, 1)) ** 2
-    return np.maximum(np.round(weights * 4096), 1).astype(np.int32)
+    return np.maximum(np.round(weights * 65536), 1).astype(np.int32)
 
 
 def cosine(text: Text, left: NDArray[np.int64], right: NDArray[np.int64], weights: NDArray[np.int32]) -> NDArray[np.float32]:

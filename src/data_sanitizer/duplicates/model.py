@@ -22,6 +22,7 @@ from data_sanitizer.duplicates.chance import Chance, Floats, Levels
 CLEAR, NOISY, TEXT = "clear", "noisy", "text"
 _ROUNDS: Final = 3  # patterns are made anew in each, because dependence may have become known
 _STEPS: Final = 15
+_RESTARTS: Final = 3
 _BELIEF: Final = 50.0  # pairs that the belief about duplicates counts as
 _RELATED_BELIEF: Final = 10.0
 _UNLIKE: Final = {CLEAR: 0.15, NOISY: 0.4}  # of the cells of duplicates may differ entirely
@@ -83,6 +84,7 @@ class Model:
     related_share: float
     kind: str = CLEAR
     ambiguity: float = 0.0
+    distinguishing: tuple[int, ...] = ()  # columns in which rows differ that are alike in all others: no mere error
 
     def posteriors(self, levels: Levels, prints: NDArray[np.uint64]) -> tuple[Floats, Floats, Floats]:
         """Probability of duplicate and of related, and log2 of the odds of duplicate, each of shape (pairs,)."""
@@ -115,6 +117,21 @@ class Model:
     def identifying(self) -> NDArray[np.bool_]:
         """The columns worth at least half of the best one."""
         return np.asarray(self.information >= 0.5 * self.information.max(initial=0))
+
+    def against(self) -> NDArray[np.bool_]:
+        """Levels, (columns, K), that speak against a duplicate: likelier in random pairs by 2 bits or more."""
+        table = self.chance.table
+        against = np.asarray((_tables(self.chance, _duplicate_belief) < table / 4) & (table > 0))
+        against[np.arange(len(table)), self.chance.exact] = False
+        return against
+
+    def contradicted(self, levels: Levels) -> NDArray[np.bool_]:
+        """Whether a pair differs in a distinguishing column, of shape (pairs,)."""
+        against = self.against()
+        found = np.zeros(len(levels), np.bool_)
+        for column in self.distinguishing:
+            found |= against[column, levels[:, column]]
+        return found
 
     def expected(self, share: float) -> float:
         """Pairs per row for a share of all pairs."""
@@ -153,19 +170,70 @@ def believed(chance: Chance, names: tuple[str, ...], rows: int) -> Model:
 
 def learned(first: Model, sample: Sample, dependence: Any) -> Model:
     """Learn from a sample of candidates. `dependence(duplicate pairs per row)` gives `Chance.depends`; it is asked after each round."""
-    model = first
+    model = _three_classes(first, sample, dependence)
+    kind = _kind(model)
+    if kind == NOISY:
+        model = _with_dependence(_noisy(model, sample), dependence)
+    model = replace(model, kind=kind)
+    for _ in range(_RESTARTS):
+        distinct, columns = _apart(model, sample)
+        model = replace(model, distinguishing=columns)
+        if distinct is None:
+            break
+        model = replace(_three_classes(distinct, sample, dependence), kind=CLEAR, distinguishing=columns)
+    certain = _odds(_likelihoods(model, *(p := _patterns(model, sample)).evidence))[0]
+    mass = float((p.counts * certain).sum())
+    undecided = float((p.counts * 2 * np.minimum(certain, 1 - certain)).sum())
+    return replace(model, ambiguity=undecided / max(mass, 1.0))
+
+
+def _three_classes(model: Model, sample: Sample, dependence: Any) -> Model:
     for _ in range(_ROUNDS):
         patterns = _patterns(model, sample)
         for _ in range(_STEPS):
             model = _step(model, patterns)
         model = _with_dependence(model, dependence)
-    model = replace(model, kind=_kind(model))
-    if model.kind == NOISY:
-        model = _with_dependence(_noisy(model, sample), dependence)
-    certain = _odds(_likelihoods(model, *(p := _patterns(model, sample)).evidence))[0]
-    mass = float((p.counts * certain).sum())
-    undecided = float((p.counts * 2 * np.minimum(certain, 1 - certain)).sum())
-    return replace(model, ambiguity=undecided / max(mass, 1.0))
+    return model
+
+
+def _apart(model: Model, sample: Sample) -> tuple[Model | None, tuple[int, ...]]:
+    """The columns in which too many of the supposed duplicates differ, and where most do, a new start: they are the related pairs.
+
+    Errors strike all columns: one in which rows differ much more often than in the others tells entities apart that are alike in all
+    else, as twins, sizes of an article, or courses of a student. A column of few bits does so only if all else is nearly equal, since
+    rows of one entity may well come from different sources.
+    """
+    patterns = _patterns(model, sample)
+    duplicate = _odds(_likelihoods(model, *patterns.evidence))[0]
+    counts = _counted(model, patterns, duplicate * patterns.counts)[:, 1:]
+    filled = np.maximum(counts.sum(axis=1), 1e-9)
+    differ = (counts * model.against()[:, 1:]).sum(axis=1) / filled
+    unequal = 1 - counts[np.arange(len(counts)), model.chance.exact - 1] / filled
+    telling = (model.information >= _TELLING) & (filled > 5)
+    found = []
+    for column in np.flatnonzero((model.information >= 1) & (filled > 5)):
+        others = telling & (np.arange(len(counts)) != column)
+        usual = float(np.median(differ[others])) if others.any() else 0.0
+        if telling[column]:
+            distinct = differ[column] > max(0.1, 4 * usual)
+        else:
+            distinct = differ[column] >= 0.5 and others.any() and unequal[others].mean() < 0.2
+        if distinct:
+            found.append(int(column))
+    columns = tuple(found)
+    if not found or differ[found].max() < 0.5:
+        return None, columns
+    return _restarted(model, patterns, duplicate * patterns.counts, found[int(differ[found].argmax())]), columns
+
+
+def _restarted(model: Model, patterns: _Patterns, mass: Floats, column: int) -> Model:
+    """A start where related pairs are those of the supposed duplicates that differ in a column, and duplicates are the others."""
+    apart = model.against()[column, patterns.evidence[0][:, column]]
+    related = _related(model.chance, _counted(model, patterns, mass * apart))
+    pairs = max(model.rows * (model.rows - 1) / 2, 1.0)
+    shares = (float(max(mass[chosen].sum(), 1.0)) / pairs for chosen in (~apart, apart))
+    duplicates = _tables(model.chance, _duplicate_belief)
+    return replace(model, duplicates=duplicates, related=related, duplicate_share=next(shares), related_share=next(shares))
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,10 +336,10 @@ def _duplicates(chance: Chance, counted: Floats) -> Floats:
     return table
 
 
-def _related(chance: Chance, counted: Floats) -> Floats:
-    table = np.zeros_like(counted)
+def _related(chance: Chance, counts: Floats) -> Floats:
+    table = np.zeros_like(counts)
     for column, exact in enumerate(int(e) for e in chance.exact):
-        levels = counted[column, 1 : exact + 1] + _RELATED_BELIEF * _related_belief(exact)
+        levels = counts[column, 1 : exact + 1] + _RELATED_BELIEF * _related_belief(exact)
         table[column, 1 : exact + 1] = np.clip(levels / levels.sum(), 0.002, 1)
     return table
 

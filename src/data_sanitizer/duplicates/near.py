@@ -235,7 +235,8 @@ def _scored(table_: _Table, known: Model, a: Rows, b: Rows, levels: NDArray[np.i
 
 def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[np.float64], bool]:
     """Log2 odds that can be believed, and whether any may be sure enough to remove a row."""
-    a, b, weights, rows = scored.a, scored.b, scored.weights, table_.records.rows
+    a, b, rows = scored.a, scored.b, table_.records.rows
+    weights = _unsure(scored.weights, known.contradicted(scored.levels))
     sure = known.kind == model.CLEAR or (known.kind == model.NOISY and known.ambiguity < 0.2)
     if known.kind != model.TEXT and known.ambiguity < calibration.AMBIGUOUS:
         return _uncontested(table_, scored, weights), sure
@@ -244,10 +245,14 @@ def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[n
     stands = calibration.standing(rows, a, b, whole.similarity(a, b, table_.threads))
     if known.kind == model.TEXT:
         return calibration.text_weights(stands), sure
-    weights = calibration.second_opinion(weights, scored.duplicate, stands)
-    contradicted = ((scored.levels == 1) & known.identifying()).any(axis=1)
-    weights = np.where(contradicted, np.minimum(weights, calibration.UNSURE), weights)
-    return _uncontested(table_, scored, weights), sure
+    weights = calibration.second_opinion(scored.weights, scored.duplicate, stands)
+    contradicted = ((scored.levels == 1) & known.identifying()).any(axis=1) | known.contradicted(scored.levels)
+    return _uncontested(table_, scored, _unsure(weights, contradicted)), sure
+
+
+def _unsure(weights: NDArray[np.float64], contradicted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Pairs that are contradicted are for review at best."""
+    return np.where(contradicted, np.minimum(weights, calibration.UNSURE), weights)
 
 
 def _uncontested(table_: _Table, scored: _Scored, weights: NDArray[np.float64]) -> NDArray[np.float64]:
