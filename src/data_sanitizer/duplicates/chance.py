@@ -49,14 +49,18 @@ class Frequencies:
     def agreement(self) -> Floats:
         """Chance that two cells of a column, neither empty, are equal, of shape (columns,)."""
         n = np.maximum(self.cells, 2).astype(np.float64)
-        counts = self.counters.astype(np.float64)
-        equal = ((counts * counts).sum(axis=1) - self.cells) / (n * (n - 1)) - 1 / self.counters.shape[1]
+        squares = np.array([float(np.square(c, dtype=np.uint64).sum()) for c in self.counters])
+        equal = (squares - self.cells) / (n * (n - 1)) - 1 / self.counters.shape[1]
         return np.asarray(np.clip(np.maximum(equal, 0.5 / n), None, 0.999))
 
     def entropy(self) -> Floats:
         """Bits of information of a cell that is not empty (Shannon), of shape (columns,): duplicates lower it less than `agreement`."""
-        shares = self.counters / np.maximum(self.cells, 1)[:, None]
-        return -np.asarray((shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=1))
+        bits = np.zeros(len(self.cells))
+        for column, counters in enumerate(self.counters):
+            sizes = np.bincount(counters[counters > 0])  # how many values occur once, twice, …
+            shares = np.arange(len(sizes)) / max(int(self.cells[column]), 1)
+            bits[column] = -(sizes[1:] * shares[1:] * np.log2(shares[1:])).sum()
+        return bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ class Chance:
         chance[apart, column] = np.maximum(1 - best[apart], 0.02)
 
 
-def random_pairs(rows: Rows, most: int = 200_000) -> tuple[Rows, Rows]:
+def random_pairs(rows: Rows, most: int = 100_000) -> tuple[Rows, Rows]:
     """Pairs of the given rows at growing distances, of shape (pairs,): the same for any order of the table if `rows` are by content."""
     n, ones, others = len(rows), [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for distance in range(1, min(max(most // max(n, 1), 1), (n - 1) // 2) + 1 if n > 2 else n):

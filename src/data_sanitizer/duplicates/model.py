@@ -29,6 +29,7 @@ _UNLIKE: Final = {CLEAR: 0.15, NOISY: 0.4}  # of the cells of duplicates may dif
 _CAPS: Final = (0.10, 0.20, 0.35, 0.55, 0.75)  # shares of duplicates below each graded level of a long text, at most
 _LEAST: Final = 1e-3
 _APART: Final = 0.25  # of related pairs agree in a column: too few for duplicates
+_NUMBERED: Final = 2.0  # rows that share a cell by chance, at most, in a column that numbers the rows
 _TELLING: Final = 4.0  # bits: less says nothing about identity
 SURE: Final = 6.63  # bits, a posterior of 0.99
 _Masked = NDArray[np.int64]
@@ -201,7 +202,7 @@ def _apart(model: Model, sample: Sample) -> tuple[Model | None, tuple[int, ...]]
 
     Errors strike all columns: one in which rows differ much more often than in the others tells entities apart that are alike in all
     else, as twins, sizes of an article, or courses of a student. A column of few bits does so only if all else is nearly equal, since
-    rows of one entity may well come from different sources.
+    rows of one entity may well come from different sources; one that numbers the rows never does, since a copy may have got a new number.
     """
     patterns = _patterns(model, sample)
     duplicate = _odds(_likelihoods(model, *patterns.evidence))[0]
@@ -211,7 +212,9 @@ def _apart(model: Model, sample: Sample) -> tuple[Model | None, tuple[int, ...]]
     unequal = 1 - counts[np.arange(len(counts)), model.chance.exact - 1] / filled
     telling = (model.information >= _TELLING) & (filled > 5)
     found = []
-    for column in np.flatnonzero((model.information >= 1) & (filled > 5)):
+    shared = model.chance.equal * model.chance.frequencies.cells > _NUMBERED
+    shared |= model.chance.frequencies.cells < model.rows
+    for column in np.flatnonzero((model.information >= 1) & (filled > 5) & shared):
         others = telling & (np.arange(len(counts)) != column)
         usual = float(np.median(differ[others])) if others.any() else 0.0
         if telling[column]:
