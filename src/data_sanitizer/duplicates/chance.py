@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_sanitizer.kernels import kernel
+
 Levels = NDArray[np.int8]  # (pairs, columns)
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-_PART: Final = 1 << 18  # rows that are counted at a time
 _RARE: Final = 0.7  # exponent of a value's frequency: its weight in full would trust frequencies too much
 _PAIRS: Final = 6000  # pairs of rows that share a heavy value, from which dependence is learned
 _LEAST: Final = 1e-9
+
+
+@kernel
+def _count(prints: Any, columns: Any, shift: Any, counters: Any, cells: Any) -> None:
+    for row in range(len(prints)):
+        for k in range(len(columns)):
+            value = prints[row, columns[k]]
+            if value != 0:
+                counters[k, np.int64(value >> shift)] += np.uint32(1)
+                cells[k] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +42,7 @@ class Frequencies:
         bits = min(max(len(prints).bit_length() + 3, 12), 20)
         counters = np.zeros((len(columns), 1 << bits), np.uint32)
         cells = np.zeros(len(columns), np.int64)
-        for first in range(0, len(prints), _PART):
-            part = prints[first : first + _PART]
-            for k, column in enumerate(columns):
-                found = part[:, column][part[:, column] != 0]
-                counters[k] += np.bincount((found >> np.uint64(64 - bits)).astype(np.int64), minlength=1 << bits).astype(np.uint32)
-                cells[k] += len(found)
+        _count(prints, np.array(columns, np.int64), np.uint64(64 - bits), counters, cells)
         return cls(counters, cells)
 
     def of(self, column: int, prints: NDArray[np.uint64]) -> Floats:
@@ -122,13 +128,12 @@ class Chance:
         chance[apart, column] = np.maximum(1 - best[apart], 0.02)
 
 
-def random_pairs(rows: Rows, most: int = 100_000) -> tuple[Rows, Rows]:
-    """Pairs of the given rows at growing distances, of shape (pairs,): the same for any order of the table if `rows` are by content."""
-    n, ones, others = len(rows), [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for distance in range(1, min(max(most // max(n, 1), 1), (n - 1) // 2) + 1 if n > 2 else n):
-        ones.append(rows)
-        others.append(np.roll(rows, -distance))
-    return np.concatenate(ones), np.concatenate(others)
+def random_pairs(rows: Rows, most: int = 60_000) -> tuple[Rows, Rows]:
+    """Each of the given rows with some that follow it, of shape (pairs,): the same for any order of the table if `rows` are by content."""
+    n = len(rows)
+    distances = np.arange(1, min(max(most // max(n, 1), 1), (n - 1) // 2) + 1) if n > 2 else np.arange(1, n)
+    others = (np.arange(n)[:, None] + distances) % max(n, 1)
+    return np.repeat(rows, len(distances)), rows[others.ravel()]
 
 
 def table(levels: Levels, exact: NDArray[np.int8], equal: Floats) -> Floats:

@@ -88,8 +88,10 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """Candidates with some hope: rows, levels (pairs, used columns), log2 odds and posteriors."""
+    """Candidates with some hope: levels (pairs, used columns), log2 odds and posteriors. `a` and `b` are places in `rows`."""
 
+    rows: Rows  # those that are in some pair, ascending
+    contents: NDArray[np.uint64]
     a: Rows
     b: Rows
     levels: NDArray[np.int8]
@@ -230,24 +232,26 @@ def _scored(table_: _Table, known: Model, a: Rows, b: Rows, levels: NDArray[np.i
     for begin in range(0, len(a), _PART):
         part = slice(begin, begin + _PART)
         duplicate[part], related[part], weights[part] = known.posteriors(levels[part], table_.prints(a[part]))
-    return _Scored(a, b, levels, weights, duplicate, related)
+    rows = np.unique(np.concatenate([a, b]))
+    places = np.searchsorted(rows, a), np.searchsorted(rows, b)
+    return _Scored(rows, table_.records.contents[rows], *places, levels, weights, duplicate, related)
 
 
 def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[np.float64], bool]:
     """Log2 odds that can be believed, and whether any may be sure enough to remove a row."""
-    a, b, rows = scored.a, scored.b, table_.records.rows
+    a, b, rows = scored.a, scored.b, len(scored.rows)
     weights = _unsure(scored.weights, known.contradicted(scored.levels))
     sure = known.kind == model.CLEAR or (known.kind == model.NOISY and known.ambiguity < 0.2)
     if known.kind != model.TEXT and known.ambiguity < calibration.AMBIGUOUS:
-        return _uncontested(table_, scored, weights), sure
+        return _uncontested(scored, weights), sure
     columns = [c for c, kind in enumerate(table_.records.kinds) if kind != "empty" and c not in table_.roles.identifiers]
     whole = WholeRows.counted(table_.records, columns, table_.sample)
-    stands = calibration.standing(rows, a, b, whole.similarity(a, b, table_.threads))
+    stands = calibration.standing(rows, a, b, whole.similarity(scored.rows[a], scored.rows[b], table_.threads))
     if known.kind == model.TEXT:
         return calibration.text_weights(stands), sure
     weights = calibration.second_opinion(scored.weights, scored.duplicate, stands)
     contradicted = ((scored.levels == 1) & known.identifying()).any(axis=1) | known.contradicted(scored.levels)
-    return _uncontested(table_, scored, _unsure(weights, contradicted)), sure
+    return _uncontested(scored, _unsure(weights, contradicted)), sure
 
 
 def _unsure(weights: NDArray[np.float64], contradicted: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -255,9 +259,9 @@ def _unsure(weights: NDArray[np.float64], contradicted: NDArray[np.bool_]) -> ND
     return np.where(contradicted, np.minimum(weights, calibration.UNSURE), weights)
 
 
-def _uncontested(table_: _Table, scored: _Scored, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _uncontested(scored: _Scored, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Where clusters are pairs as a rule, a pair with a rival is believed less; and pairs that clustering refuses are no matches."""
-    rows, contents = table_.records.rows, table_.records.contents
+    rows, contents = len(scored.rows), scored.contents
     labels = clusters.guarded(rows, scored.a, scored.b, weights, contents, model.SURE)
     penalty = calibration.penalty(np.bincount(labels, minlength=rows))
     if penalty:
@@ -267,20 +271,21 @@ def _uncontested(table_: _Table, scored: _Scored, weights: NDArray[np.float64]) 
 
 
 def _result(table_: _Table, known: Model, scored: _Scored, weights: NDArray[np.float64], sure: bool) -> NearDuplicates:
-    rows, contents = table_.records.rows, table_.records.contents
+    rows, contents = scored.rows, scored.contents
     against = -4.0 if known.kind == model.TEXT else clusters.NOT_COMPARED
-    labels = clusters.guarded(rows, scored.a, scored.b, weights, contents, 0.0, against)
-    kept = np.arange(rows)
+    labels, kept = np.arange(table_.records.rows), np.arange(table_.records.rows)
+    labels[rows] = rows[clusters.guarded(len(rows), scored.a, scored.b, weights, contents, 0.0, against)]
     if sure:
-        groups = clusters.guarded(rows, scored.a, scored.b, weights, contents, model.SURE, against)
-        several = np.flatnonzero(np.bincount(groups, minlength=rows)[groups] > 1)
-        kept[several] = survivors(several, groups[several], table_.records.prints[several])
+        groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, model.SURE, against)
+        several = np.flatnonzero(np.bincount(groups, minlength=len(rows))[groups] > 1)
+        kept[rows[several]] = survivors(rows[several], groups[several], table_.records.prints[rows[several]])
     confidences = calibration.probability(weights)
     shown = np.flatnonzero((confidences >= 0.5) | (scored.related >= 0.5))
     levels, bits = _shown(table_, known, scored, shown)
     related = np.minimum(scored.related[shown], 1 - confidences[shown]).astype(np.float32)
     figures = known.figures(sure, "" if sure else _doubt(known))
-    return NearDuplicates(scored.a[shown], scored.b[shown], confidences[shown], related, levels, bits, labels, kept, figures)
+    a, b = rows[scored.a[shown]], rows[scored.b[shown]]
+    return NearDuplicates(a, b, confidences[shown], related, levels, bits, labels, kept, figures)
 
 
 def _shown(table_: _Table, known: Model, scored: _Scored, shown: Rows) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -290,7 +295,7 @@ def _shown(table_: _Table, known: Model, scored: _Scored, shown: Rows) -> tuple[
     for begin in range(0, len(shown), _PART):
         part = shown[begin : begin + _PART]
         levels[begin : begin + _PART, table_.used] = scored.levels[part]
-        bits[begin : begin + _PART, table_.used] = known.bits(scored.levels[part], table_.prints(scored.a[part]))
+        bits[begin : begin + _PART, table_.used] = known.bits(scored.levels[part], table_.prints(scored.rows[scored.a[part]]))
     return levels, bits
 
 
