@@ -122,7 +122,6 @@ def test_cells_are_gathered_in_the_order_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize("large", [1 << 40, 0])
 def test_a_subset_is_the_same_rows_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
     monkeypatch.setattr("data_sanitizer.duplicates.records._LARGE", large)
-    monkeypatch.setattr("data_sanitizer.duplicates.records._AT_ONCE", 7)
     kept, rows = records(tmp_path, frame(), 64), np.array([499, 3, 3, *range(30)])
     part = kept.subset(rows)
     assert part.rows == len(rows)

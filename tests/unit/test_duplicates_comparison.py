@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from data_sanitizer.duplicates.comparison import Comparison, Measure, Yardstick, all_pairs, measures, rarities
+from data_sanitizer.duplicates.comparison import Bar, Comparison, Measure, Yardstick, all_pairs, measures, rarities
 from data_sanitizer.duplicates.records import RecordFile, Records
 
 PEOPLE = pl.DataFrame(
@@ -54,17 +54,16 @@ def test_agreement_is_mutual(records: Records) -> None:
     np.testing.assert_array_equal(comparison(records).levels(a, b), comparison(records).levels(b, a))
 
 
-def test_a_pair_that_is_not_worth_it_is_not_read(records: Records) -> None:
-    seen = []
-
-    def keep(best: np.ndarray) -> np.ndarray:
-        seen.append(best.copy())
-        return np.array([True, False])
-
-    levels = comparison(records).levels(np.array([0, 0]), np.array([1, 1]), keep=keep)
-    assert seen[0].tolist() == [[3, 4, 6, 0]] * 2
-    assert levels[0, 0] == 3
-    assert levels[1].tolist() == [1, 4, 1, 0]
+def test_a_pair_that_cannot_pass_the_bar_is_not_read_further(records: Records) -> None:
+    gains = np.zeros((4, 8), np.float32)
+    gains[:3, 1], gains[:3, 2:] = -5, 2
+    best = np.array([2, 2, 2, 0], np.float32)
+    a, b = np.array([0, 0]), np.array([1, 1])
+    whole = comparison(records).levels(a, b)
+    assert (comparison(records).levels(a, b, bar=Bar(0, gains, best, -20)) == whole).all()
+    hopeless = comparison(records).levels(a, b, bar=Bar(0, gains, best, 100))
+    assert (hopeless[whole == 1] == 1).all()
+    assert hopeless.tolist() == [[1, 4, 1, 0]] * 2
 
 
 def test_a_column_without_a_measure_is_no_evidence(records: Records) -> None:

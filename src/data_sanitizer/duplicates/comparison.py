@@ -61,6 +61,25 @@ class Rarity:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """What pairs must weigh to be worth reading: a start, and for every column and level (columns, K) what it adds, in bits."""
+
+    start: float
+    gains: NDArray[np.float32]
+    best: NDArray[np.float32]  # (columns,) the most that a cell adds which is not equal
+    least: float
+
+    def hopes(self, levels: Levels) -> NDArray[np.float32]:
+        """What each pair weighs if all unequal cells turn out as alike as can be."""
+        hopes = np.full(len(levels), self.start, np.float32)
+        for column, gain in enumerate(self.gains):
+            hoped = gain.copy()
+            hoped[1] = self.best[column]
+            hopes += hoped[levels[:, column]]
+        return hopes
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """What is needed to compare rows of a table: a measure a column (None: level 0 throughout) and the rarity of terms."""
 
@@ -68,33 +87,39 @@ class Comparison:
     measures: tuple[Measure | None, ...]
     rarities: tuple[Rarity, ...]
 
-    def levels(self, a: Rows, b: Rows, threads: int = 1, keep: Callable[[Levels], NDArray[np.bool_]] | None = None) -> Levels:
+    def levels(self, a: Rows, b: Rows, threads: int = 1, bar: Bar | None = None) -> Levels:
         """Levels of rows a[k] and b[k]: int8 of shape (pairs, columns); 0 a cell is empty, 1 differ, 2… alike, `Measure.exact` equal.
 
-        `keep` sees the levels as if all cells that differ were as alike as can be, and says which pairs are worth reading; of the others
-        every unequal cell is 1.
+        Of a pair that cannot pass the bar any more, the cells that were not read yet are 1.
         """
         levels = np.empty((len(a), len(self.measures)), np.int8)
         tasks = [slice(k, k + _CHUNK) for k in range(0, len(a), _CHUNK)]
 
         def work(part: slice) -> None:
-            self._fill(a[part], b[part], levels[part], keep)
+            self._fill(a[part], b[part], levels[part], bar)
 
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, tasks))
         return levels
 
-    def _fill(self, a: Rows, b: Rows, levels: Levels, keep: Callable[[Levels], NDArray[np.bool_]] | None) -> None:
+    def _fill(self, a: Rows, b: Rows, levels: Levels, bar: Bar | None) -> None:
         exact = np.array([m.exact if m else 0 for m in self.measures], np.int8)
         rows, left, right = _sides(a, b, self.records.rows)
         part = self.records.subset(rows)
         _equal(part.prints, left, right, exact, levels)
-        worth = keep(np.where(levels == 1, exact - 1, levels).astype(np.int8)) if keep else np.ones(len(a), np.bool_)
-        for column, measure in enumerate(self.measures):
-            if measure is not None:
-                unequal = np.flatnonzero((levels[:, column] == 1) & worth)
-                if len(unequal):
-                    levels[unequal, column] = self._measured(part, left[unequal], right[unequal], column, measure)
+        hopes = np.zeros(len(a), np.float32) if bar is None else bar.hopes(levels)
+        for column in self._cheapest_first():
+            measure, worth = self.measures[column], hopes > (-1 if bar is None else bar.least)
+            if measure is not None and len(read := np.flatnonzero((levels[:, column] == 1) & worth)):
+                found = self._measured(part, left[read], right[read], column, measure)
+                levels[read, column] = found
+                if bar is not None:
+                    hopes[read] += bar.gains[column, found] - bar.best[column]
+
+    def _cheapest_first(self) -> list[int]:
+        """The columns by the mean length of their cells."""
+        cells, _, characters, _ = self.records.counts.T
+        return [int(c) for c in np.argsort(characters / np.maximum(cells, 1), kind="stable")]
 
     def _measured(self, part: Records, a: Rows, b: Rows, column: int, measure: Measure) -> NDArray[np.int8]:
         rows, left, right = _sides(a, b, part.rows)

@@ -102,12 +102,17 @@ class Model:
 
     def first_weights(self, levels: Levels) -> NDArray[np.float32]:
         """A quick upper estimate of the log2 odds before anything is learned, of shape (pairs,): to leave hopeless pairs out."""
-        gains = _logs(self.duplicates) - np.log2(np.maximum(self.chance.table, 1e-9))
-        gains[:, 0] = 0
-        weights = np.full(len(levels), np.log2(0.6 / max(self.rows, 2)), np.float32)
-        for column, gain in enumerate(gains.astype(np.float32)):
+        start, gains = self.first_gains()
+        weights = np.full(len(levels), start, np.float32)
+        for column, gain in enumerate(gains):
             weights += gain[levels[:, column]]
         return weights
+
+    def first_gains(self) -> tuple[float, NDArray[np.float32]]:
+        """The log2 odds of any pair, and what each column and level adds to them, of shape (columns, K)."""
+        gains = _logs(self.duplicates) - np.log2(np.maximum(self.chance.table, 1e-9))
+        gains[:, 0] = 0
+        return float(np.log2(0.6 / max(self.rows, 2))), gains.astype(np.float32)
 
     @property
     def information(self) -> Floats:

@@ -15,7 +15,7 @@ from data_sanitizer.duplicates.candidates import is_small, write_keys
 from data_sanitizer.duplicates.cells import add_content
 from data_sanitizer.duplicates.chance import Chance, Frequencies, dependence, random_pairs, table
 from data_sanitizer.duplicates.columns import Roles, by_content, roles
-from data_sanitizer.duplicates.comparison import Comparison, WholeRows, all_pairs, measures, rarities
+from data_sanitizer.duplicates.comparison import Bar, Comparison, WholeRows, all_pairs, measures, rarities
 from data_sanitizer.duplicates.model import Figures, Model, Sample
 from data_sanitizer.duplicates.moved import exchanged, raise_moved
 from data_sanitizer.duplicates.neighbours import neighbours
@@ -73,9 +73,9 @@ class _Table:
     def exact(self) -> NDArray[np.int8]:
         return np.array([m.exact if m else 0 for m in self.comparison.measures], np.int8)
 
-    def levels(self, a: Rows, b: Rows) -> NDArray[np.int8]:
-        """Levels of the columns that are compared, of shape (pairs, used columns)."""
-        levels = self.comparison.levels(a, b, self.threads)
+    def levels(self, a: Rows, b: Rows, bar: Bar | None = None) -> NDArray[np.int8]:
+        """Levels of the columns that are compared, of shape (pairs, used columns); of pairs below the bar as far as they were read."""
+        levels = self.comparison.levels(a, b, self.threads, bar)
         if len(self.moved):  # seen from the row with the lesser content, whatever its number
             turned = self.records.contents[a] > self.records.contents[b]
             raise_moved(self.records, np.where(turned, b, a), np.where(turned, a, b), self.moved, self.exact, levels)
@@ -179,7 +179,7 @@ def _hopeful(table_: _Table, first: Model, pairs: Pairs) -> tuple[Rows, Rows, ND
     bar, most = _HOPELESS, min(_KEPT, _KEPT_A_ROW * table_.records.rows)
     parts: list[tuple[Rows, Rows, NDArray[np.int8], NDArray[np.float32]]] = []
     for a, b in _in_parts(pairs):
-        levels = table_.levels(a, b)
+        levels = table_.levels(a, b, _bar(table_, first, bar))
         weights = first.first_weights(levels)
         parts.append(_above(bar, a, b, levels, weights))
         while sum(len(p[0]) for p in parts) > most:
@@ -188,6 +188,17 @@ def _hopeful(table_: _Table, first: Model, pairs: Pairs) -> tuple[Rows, Rows, ND
     if not parts:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, len(table_.used)), np.int8)
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), np.concatenate([p[2] for p in parts])
+
+
+def _bar(table_: _Table, first: Model, least: float) -> Bar | None:
+    """What a pair must weigh; none where cells may have moved, since those are looked at last."""
+    if len(table_.moved):
+        return None
+    start, used = first.first_gains()
+    gains = np.zeros((len(table_.records.columns), used.shape[1]), np.float32)
+    gains[table_.used] = used
+    best = np.array([gain[1 : max(exact, 2)].max() for gain, exact in zip(gains, table_.exact, strict=True)], np.float32)
+    return Bar(start, gains, best, least - 0.01)  # sums of float32 may differ in their order
 
 
 def _in_parts(pairs: Pairs) -> Pairs:

@@ -6,19 +6,21 @@ In memory are 8 bytes a row (the content hash). A record's cells lie together, s
 from __future__ import annotations
 
 import mmap
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import numba
 import numpy as np
 import polars as pl
+from numba.core import types as numba_types
 from numpy.typing import NDArray
 
 from data_sanitizer.duplicates.cells import Text, add_content, normalise, texts
 from data_sanitizer.kernels import kernel
 
 _LARGE: Final = 1 << 28  # bytes of a mapped file from which on its pages are given back
-_AT_ONCE: Final = 64  # rows of a large table that are looked at before
 _BLOCK: Final = 1 << 20
 _FILES: Final = {"text": np.uint8, "starts": np.int64, "sizes": np.uint16, "prints": np.uint64}
 
@@ -50,22 +52,15 @@ class Records:
         return Text(offsets, data)
 
     def subset(self, rows: NDArray[np.int64]) -> Records:
-        """The given rows, in their order, in memory. Of a large table a few are read at a time and their pages given back at once: the
-        system maps up to 2 MB around every place that is looked at.
-        """
-        large = self.text.nbytes > _LARGE
-        groups = [slice(k, k + _AT_ONCE) for k in range(0, len(rows), _AT_ONCE)] if large else [slice(0, len(rows))]
-        prints, sizes = np.empty((len(rows), len(self.columns)), np.uint64), np.empty((len(rows), len(self.columns)), np.uint16)
-        begins, starts = np.empty(len(rows), np.int64), np.zeros(len(rows) + 1, np.int64)
-        for group in groups:
-            prints[group], sizes[group], begins[group] = self.prints[rows[group]], self.sizes[rows[group]], self.starts[rows[group]]
-            self._release_if(large)
+        """The given rows, in their order, in memory."""
+        sizes, begins, starts = _picked(self.sizes, rows), _picked(self.starts, rows), np.zeros(len(rows) + 1, np.int64)
         np.cumsum(sizes.sum(axis=1, dtype=np.int64), out=starts[1:])
         text = np.empty(int(starts[-1]), np.uint8)
-        for group in groups:
-            copy_records(self.text, begins[group], starts[group.start : group.start + len(begins[group]) + 1], text)
-            self._release_if(large)
-        return replace(self, contents=self.contents[rows], prints=prints, sizes=sizes, starts=starts, text=text)
+        if _read_by_place(self.text):
+            _fetch(self.text, begins, starts, text)
+        else:
+            copy_records(self.text, begins, starts, text)
+        return replace(self, contents=self.contents[rows], prints=_picked(self.prints, rows), sizes=sizes, starts=starts, text=text)
 
     def fingerprints(self, column: int) -> NDArray[np.uint64]:
         """The fingerprints of one column in memory, of shape (rows,)."""
@@ -172,6 +167,46 @@ def kind(counts: NDArray[np.int64]) -> str:
     if digits > 0.6 * characters:
         return "number"
     return "long" if tokens >= 1.3 * cells or characters > 14 * cells else "short"
+
+
+def _read_by_place(array: NDArray[Any]) -> bool:
+    """Whether an array is so large that its rows are read one by one: mapped pages would fill the memory, or have to be mapped again and
+    again, each of which costs as much as reading three rows."""
+    return isinstance(array, np.memmap) and array.nbytes > _LARGE and hasattr(os, "pread")
+
+
+def _picked(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Rows of an array, in memory."""
+    if not _read_by_place(array):
+        return np.asarray(array[rows])
+    picked, width = np.empty((len(rows), *array.shape[1:]), array.dtype), array.strides[0]
+    _fetch(array, rows * width, np.arange(len(rows) + 1) * width, picked.reshape(-1).view(np.uint8))
+    return picked
+
+
+def _fetch(array: Any, begins: NDArray[np.int64], places: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+    """Read from the file of an array, from each of the begins, as many bytes as lie between its place and the next."""
+    file = os.open(array.filename, os.O_RDONLY)
+    try:
+        if (unread := _read_at(file, begins, places, out)) >= 0:
+            raise OSError(f"a file of the scratch folder ends too early, at record {unread}")
+    finally:
+        os.close(file)
+
+
+_PREAD: Any = numba.int64(numba.int32, numba.uintp, numba.uintp, numba.int64)
+_pread: Any = numba_types.ExternalFunction("pread", _PREAD)
+
+
+@kernel
+def _read_at(file: int, begins: Any, places: Any, out: Any) -> int:
+    """-1, or the first record that could not be read whole."""
+    base = out.ctypes.data
+    for k in range(len(begins)):
+        size = places[k + 1] - places[k]
+        if _pread(file, base + places[k], size, begins[k]) != size:
+            return k
+    return -1
 
 
 @kernel
