@@ -46,6 +46,12 @@ def test_the_second_opinion_moves_an_undecided_pair_to_where_pairs_as_alike_are(
     assert opinion[380] > 3
 
 
+def test_a_standing_that_explains_nothing_is_not_heard() -> None:
+    posteriors = np.tile([0.0, 1.0], 200)
+    weights = np.where(posteriors > 0, 8.0, -8.0)
+    assert c.second_opinion(weights, posteriors, np.linspace(0, 1, 400)).tolist() == weights.tolist()
+
+
 def test_texts_alone_are_never_sure() -> None:
     assert c.probability(c.text_weights(np.array([1.0]))).max() < 0.8
 

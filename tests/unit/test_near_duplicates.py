@@ -114,9 +114,10 @@ def twins(count: int) -> pl.DataFrame:
 
 def sizes(count: int) -> pl.DataFrame:
     """Articles in five sizes, with a generated number."""
-    titles, dice = products(count, 7)[0], np.random.default_rng(7)
-    titles = titles.with_columns(pl.Series("price", dice.uniform(5, 900, titles.height).round(2).astype(str)))
-    titles = titles.with_columns(pl.Series("maker", words(dice, titles.height, 4)))
+    dice = np.random.default_rng(7)
+    names, makers = words(dice, 3 * count, 3), words(dice, count, 4)
+    titles = pl.DataFrame({"title": [" ".join(names[k::count]) for k in range(count)], "maker": makers})
+    titles = titles.with_columns(pl.Series("price", dice.uniform(5, 900, count).round(2).astype(str)))
     every = titles.join(pl.DataFrame({"size": ["S", "M", "L", "XL", "XXL"]}), how="cross")
     return every.with_columns(pl.Series("article", [f"{100_000 + k}" for k in range(every.height)]))
 

@@ -16,6 +16,7 @@ Rows = NDArray[np.int64]
 AMBIGUOUS: Final = 0.05  # of the duplicates undecided: below it nobody needs a second opinion
 _NEAR: Final = 0.4  # how much the likeness of the next best partners counts against a pair
 _PASSES: Final = 4
+_EXPLAINED: Final = 0.5
 _TEXT_MIDDLE: Final = 0.12  # standing at which two long texts are as likely one entity as not
 _TEXT_SLOPE: Final = 8.0  # bits per unit of standing
 _TEXT_MOST: Final = 1.3  # bits: texts alone are never sure
@@ -66,8 +67,14 @@ def rising_mean(x: Floats, y: Floats, bins: int = 60) -> Floats:
 
 
 def second_opinion(weights: Floats, posteriors: Floats, stands: Floats) -> Floats:
-    """Log2 odds from the model's and from the standing of the rows, of shape (pairs,): each teaches the other a few times."""
+    """Log2 odds from the model's and from the standing of the rows, of shape (pairs,): each teaches the other a few times.
+
+    Where standing explains less than half of the model's posteriors it is not about identity (in a table of families the nearest rows
+    are relatives), and the model's own odds are returned.
+    """
     opinion = weights
+    if np.sort(rising_mean(stands, posteriors)).var() < _EXPLAINED * np.sort(posteriors).var():
+        return weights
     for _ in range(_PASSES):
         shares = np.clip(rising_mean(stands, posteriors), 1e-4, 1 - 1e-4)
         opinion = weights / 2 + np.log2(shares / (1 - shares))

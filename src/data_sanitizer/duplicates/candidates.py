@@ -20,8 +20,8 @@ _BLOCK: Final = 1 << 16  # rows whose keys are made at a time
 
 def is_small(records: Records) -> bool:
     """Whether all pairs of rows can be compared."""
-    rows, columns = records.prints.shape
-    return bool(rows <= FEW and rows * (rows - 1) // 2 * columns <= _CELLS)
+    cells = int(records.counts[:, 0].sum())  # empty ones cost nothing
+    return bool(records.rows <= FEW and (records.rows - 1) * cells <= 2 * _CELLS)
 
 
 def write_keys(records: Records, templates: Templates, files: PairFiles, threads: int = 1) -> None:

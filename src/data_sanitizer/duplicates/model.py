@@ -183,10 +183,11 @@ def learned(first: Model, sample: Sample, dependence: Any) -> Model:
     model = replace(model, kind=kind)
     for _ in range(_RESTARTS):
         distinct, columns = _apart(model, sample)
-        model = replace(model, distinguishing=columns)
+        model = replace(model, distinguishing=tuple(sorted({*model.distinguishing, *columns})))
         if distinct is None:
             break
-        model = replace(_three_classes(distinct, sample, dependence), kind=CLEAR, distinguishing=columns)
+        found = replace(distinct, kind=CLEAR, distinguishing=model.distinguishing)
+        model = _three_classes(found, sample, dependence)
     certain = _odds(_likelihoods(model, *(p := _patterns(model, sample)).evidence))[0]
     mass = float((p.counts * certain).sum())
     undecided = float((p.counts * 2 * np.minimum(certain, 1 - certain)).sum())
