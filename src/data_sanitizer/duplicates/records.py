@@ -18,6 +18,7 @@ from numba.core import types as numba_types
 from numpy.typing import NDArray
 
 from data_sanitizer.duplicates.cells import Text, add_content, normalise, texts
+from data_sanitizer.errors import DataSanitizerError
 from data_sanitizer.kernels import kernel
 
 _LARGE: Final = 1 << 28  # bytes of a mapped file from which on its pages are given back
@@ -189,7 +190,7 @@ def _fetch(array: Any, begins: NDArray[np.int64], places: NDArray[np.int64], out
     file = os.open(array.filename, os.O_RDONLY)
     try:
         if (unread := _read_at(file, begins, places, out)) >= 0:
-            raise OSError(f"a file of the scratch folder ends too early, at record {unread}")
+            raise DataSanitizerError(why=f"a file of the scratch folder ends too early, at record {unread}")
     finally:
         os.close(file)
 
