@@ -90,7 +90,7 @@ def _near(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan
     folder = scratch / "near"
     folder.mkdir()
     file = RecordFile(folder)
-    for frame in _own_words(blocks, left, columns, plan, threads):
+    for frame in _staying(blocks, left, columns, plan, threads):
         file.append(frame)
     records = file.finish()
     found = near.find(records, folder, threads)
@@ -98,18 +98,28 @@ def _near(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan
     return Near(found, records.columns, levels)
 
 
-def _own_words(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan: Plan, threads: int) -> Iterator[pl.DataFrame]:
-    """The rows left as cleaning made them, as text, but without values that steps put in: those say nothing about identity."""
+def inventing(plan: Plan) -> list[str]:
+    """The steps of a plan that put in values which no cell has."""
+    return sorted({a.step for a in plan.actions("clean") if getattr(extensions.load("steps", a.step), "INVENTS", False)})
+
+
+def own_words(block: CleanBlock, columns: Sequence[str], plan: Plan) -> pl.DataFrame:
+    """All rows of a block as cleaning made them, as text, but without values that steps put in: those say nothing about identity."""
     converted = {name: action for name, action in converts(plan).items() if name in columns}
-    inventing = [a.step for a in plan.actions("clean") if getattr(extensions.load("steps", a.step), "INVENTS", False)]
+    entries = pl.read_ipc(block.entries, columns=["row", "column", "action", "new", "rule"]).filter(pl.col("column").is_in(columns))
+    steps = inventing(plan)
+    own = entries.filter(~pl.any_horizontal([ledger.made_by(step) for step in steps])) if steps else entries
+    cleaned = ledger.applied(block.stored.frame(columns), block.stored.rows(), own, converted)
+    return cleaned.select(pl.col(columns).cast(pl.String))
+
+
+def _staying(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan: Plan, threads: int) -> Iterator[pl.DataFrame]:
+    """The rows left, block by block."""
 
     def read(block: CleanBlock) -> pl.DataFrame:
-        rows, ordinals = block.stored.rows(), block.ordinals()
-        entries = pl.read_ipc(block.entries, columns=["row", "column", "action", "new", "rule"]).filter(pl.col("column").is_in(columns))
-        own = entries.filter(~pl.any_horizontal([ledger.made_by(step) for step in inventing])) if inventing else entries
-        cleaned = ledger.applied(block.stored.frame(columns), rows, own, converted)
-        staying = ~np.isin(ordinals, left.gone)
-        return (cleaned if staying.all() else cleaned.filter(pl.Series(staying))).select(pl.col(columns).cast(pl.String))
+        staying = ~np.isin(block.ordinals(), left.gone)
+        frame = own_words(block, columns, plan)
+        return frame if staying.all() else frame.filter(pl.Series(staying))
 
     for _, frame in in_order(iter(blocks), read, threads):
         yield frame
