@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,13 +85,18 @@ def _left(blocks: Sequence[CleanBlock], same: ExactDuplicates, survey: Survey) -
 def _near(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan: Plan, scratch: Path, threads: int) -> Near:
     from data_sanitizer.duplicates import near
     from data_sanitizer.duplicates.comparison import measures
-    from data_sanitizer.duplicates.records import RecordFile
+    from data_sanitizer.duplicates.records import Prepared, RecordFile, prepare
+
+    def prepared(block: CleanBlock) -> Prepared:
+        staying = ~np.isin(block.ordinals(), left.gone)
+        frame = own_words(block, columns, plan)
+        return prepare(frame if staying.all() else frame.filter(pl.Series(staying)))
 
     folder = scratch / "near"
     folder.mkdir()
     file = RecordFile(folder)
-    for frame in _staying(blocks, left, columns, plan, threads):
-        file.append(frame)
+    for _, part in in_order(iter(blocks), prepared, threads):
+        file.add(part)
     records = file.finish()
     found = near.find(records, folder, threads)
     levels = np.array([m.exact if m else 0 for m in measures(records.kinds)], np.int8)
@@ -111,18 +116,6 @@ def own_words(block: CleanBlock, columns: Sequence[str], plan: Plan) -> pl.DataF
     own = entries.filter(~pl.any_horizontal([ledger.made_by(step) for step in steps])) if steps else entries
     cleaned = ledger.applied(block.stored.frame(columns), block.stored.rows(), own, converted)
     return cleaned.select(pl.col(columns).cast(pl.String))
-
-
-def _staying(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan: Plan, threads: int) -> Iterator[pl.DataFrame]:
-    """The rows left, block by block."""
-
-    def read(block: CleanBlock) -> pl.DataFrame:
-        staying = ~np.isin(block.ordinals(), left.gone)
-        frame = own_words(block, columns, plan)
-        return frame if staying.all() else frame.filter(pl.Series(staying))
-
-    for _, frame in in_order(iter(blocks), read, threads):
-        yield frame
 
 
 def _none_removed() -> tuple[Rows, Rows, NDArray[np.bool_], NDArray[np.float32]]:
