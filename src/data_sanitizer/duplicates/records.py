@@ -77,11 +77,11 @@ class Records:
 
     def lengths(self, column: int) -> NDArray[np.uint16]:
         """The different lengths of the cells of one column, in bytes."""
-        found = np.zeros(0, np.uint16)
+        seen = np.zeros(1 << 16, np.int64)
         for first in range(0, self.rows, _BLOCK):
-            found = np.union1d(found, self.sizes[first : first + _BLOCK, column])
+            seen += np.bincount(self.sizes[first : first + _BLOCK, column], minlength=len(seen))
             self._release_if(self.sizes.nbytes > _LARGE)
-        return found
+        return np.flatnonzero(seen).astype(np.uint16)
 
     def _release_if(self, large: bool) -> None:
         if large:
