@@ -1,6 +1,6 @@
 """One cleaning in a process of its own, and what it took: wall time, CPU time, memory of the process and its children.
 
-    python -m benchmarks.measure TABLE RUN      clean TABLE into the folder RUN, and print seconds as JSON
+python -m benchmarks.measure TABLE RUN      clean TABLE into the folder RUN, and print seconds as JSON
 """
 
 from __future__ import annotations
