@@ -24,8 +24,8 @@ from data_sanitizer import benchmark_generator
 
 RESULTS = sections.ROOT / "benchmarks" / "scaling.json"
 HEADINGS = (
-    "table", "rows", "seconds", "CPU s", "CPU µs/row", "time ratio", "CPU ratio", "duplicates s", "its ratio", "peak MB", "own MB",
-    "found", "wrong",
+    "table", "rows", "seconds", "CPU s", "CPU µs/row", "µs/further row", "time ratio", "CPU ratio", "duplicates s", "its ratio",
+    "peak MB", "own MB", "found", "wrong",
 )  # fmt: skip
 WARM_UP = 1000
 
@@ -96,17 +96,24 @@ def lines(found: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
     """A line for each table; ratios are of time a row to that of the first table."""
     first = found[0]
 
-    def ratio(this: dict[str, Any], seconds: float, measure: float) -> str:
-        return f"{seconds / this['rows'] / (measure / first['rows']):.2f}"
+    def ratio(this: dict[str, Any], seconds: float, of_first: float) -> str:
+        return f"{seconds / this['rows'] / (of_first / first['rows']):.2f}"
 
-    for one in found:
+    for before, one in zip([None, *found[:-1]], found, strict=True):
         near, cpu = one["stages"]["duplicates"], one["cpu_seconds"]
         yield [
-            one["table"], f"{one['rows']:,}", f"{one['seconds']:.1f}", f"{cpu:.1f}", f"{cpu / one['rows'] * 1e6:.1f}",
+            one["table"], f"{one['rows']:,}", f"{one['seconds']:.1f}", f"{cpu:.1f}", f"{cpu / one['rows'] * 1e6:.1f}", further(before, one),
             ratio(one, one["seconds"], first["seconds"]), ratio(one, cpu, first["cpu_seconds"]),
             f"{near:.1f}", ratio(one, near, first["stages"]["duplicates"]), f"{one['peak_mb']:,}", f"{one['own_mb']:,}",
             f"{one['planted']['recall']:.2%}", f"{one['planted']['wrongness']:.2%}",
         ]  # fmt: skip
+
+
+def further(before: dict[str, Any] | None, one: dict[str, Any]) -> str:
+    """CPU time of each row beyond those of the next smaller table of the same kind, in µs: fixed costs fall out."""
+    if not before or before["table"] != one["table"] or before["rows"] >= one["rows"]:
+        return ""
+    return f"{(one['cpu_seconds'] - before['cpu_seconds']) / (one['rows'] - before['rows']) * 1e6:.1f}"
 
 
 def section(found: Sequence[dict[str, Any]]) -> str:
