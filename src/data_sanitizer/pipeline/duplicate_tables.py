@@ -23,7 +23,7 @@ MATCHES = {
 }  # fmt: skip
 EXACT, NEAR = "exact_duplicate", "near_duplicate"  # the rules of the ledger
 _AT_ONCE = 1 << 18  # pairs whose evidence is written at a time
-_EQUAL = '{"all columns":{"level":"exact"}}'
+EQUAL = '{"all columns":{"level":"exact"}}'  # the evidence of rows that say the same
 
 
 def placed(ordinals: Rows, sources: Sequence[SourceRows]) -> pl.DataFrame:
@@ -45,7 +45,7 @@ def write(found: Found, sources: Sequence[SourceRows], folder: Path) -> None:
     """duplicates.parquet and matches.parquet, in order of rows."""
     _sink([_members(found, sources)], DUPLICATES, folder / "duplicates.parquet")
     same = _pairs(found.exact.survivors, found.exact.rows, sources)
-    same = same.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit(_EQUAL))
+    same = same.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit(EQUAL))
     _sink([same, *(() if found.near is None else _matches(found.left, found.near, sources))], MATCHES, folder / "matches.parquet")
 
 
