@@ -9,8 +9,9 @@ from typing import Any
 
 import polars as pl
 
+from data_sanitizer.ledger import SAME_ROWS
 from data_sanitizer.pipeline import report_counts
-from data_sanitizer.pipeline.duplicate_tables import EQUAL, MATCHES
+from data_sanitizer.pipeline.duplicate_tables import MATCHES
 
 SHOWN = 5  # matches drawn
 _BANDS = (0.9999, 0.99, 0.9, 0.7, 0.5)  # of confidence; one match of each is shown, if there is one
@@ -68,7 +69,7 @@ def _matches(folder: Path, prior: float) -> list[dict[str, Any]]:
 def _band(table: pl.LazyFrame, low: float, high: float) -> pl.DataFrame:
     """The first matches of a band; exact ones, of which there is nothing to tell, are as sure as a match can be."""
     inside = (pl.col("confidence") >= low) & (pl.col("confidence") < high)
-    near = inside & (pl.col("evidence") != EQUAL) if high > 1 else inside
+    near = inside & (pl.col("evidence") != SAME_ROWS) if high > 1 else inside
     return table.filter(near).head(SHOWN).collect(engine="streaming")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data_sanitizer.ledger import NOT_COMPARED
+
 STEPS = 12  # columns drawn of one match, those that say most
 BARS = 12  # columns drawn as identifying
-_SILENT = "not compared"
 
 
 def identifying(columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def identifying(columns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def waterfall(match: Mapping[str, Any]) -> dict[str, Any]:
     """The match as steps from how likely any two rows are one record to the sum of all evidence, each with the place of its bar, of 100."""
-    said = [c for c in match["columns"] if c["level"] != _SILENT]
+    said = [c for c in match["columns"] if c["level"] != NOT_COMPARED]
     steps = [("prior", "any two rows", "before looking", match["prior_bits"]), *_telling(said)]
     ends = [0.0]
     for *_, bits in steps:
@@ -49,5 +50,5 @@ def _kind(bits: float) -> str:
 
 def _bar(kind: str, name: str, level: str, bits: float, start: float, end: float, low: float, span: float) -> dict[str, Any]:
     left, width = 100 * (min(start, end) - low) / span, 100 * abs(end - start) / span
-    words = f"{bits:+.1f}".replace("-", "−") if round(bits, 1) else "0"  # noqa: RUF001 (a minus sign, as printed)
+    words = f"{bits:+.1f}".replace("-", "−") if round(bits, 1) else "0"
     return {"kind": kind, "name": name, "level": level, "bits": words, "x": round(left, 2), "width": round(max(width, 0.4), 2)}

@@ -75,7 +75,7 @@ def _write(undoing: undo.Undoing, folder: Path) -> _Writing:
 
 
 def _write_duplicates(old: Run, returned: list[pl.DataFrame], folder: Path) -> None:
-    """duplicates.parquet and matches.parquet: a row that came back is kept; a cluster of which no row is removed or in review any more ends."""
+    """duplicates.parquet and matches.parquet: a row that came back is kept; a cluster ends when none of it is removed or in review."""
     back = pl.concat(returned).lazy().with_columns(came_back=pl.lit(value=True))
     table = old.table("duplicates").join(back, on=["source", "row"], how="left", maintain_order="left")
     table = table.with_columns(decision=pl.when("came_back").then(pl.lit("kept")).otherwise("decision"))
