@@ -93,7 +93,7 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
 @_reading
 def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, recipe: str, keep_duplicates: bool, dry_run: bool, check: bool,
           memory_limit: int, threads: int | None, as_json: bool, quiet: bool, force: bool, **reading: Any) -> None:  # fmt: skip
-    """Clean tables: repair what is certain, remove exact duplicates, flag the rest, record everything.
+    """Clean tables: repair what is certain, remove duplicates, flag the rest, record everything.
 
     INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also gzip or zstd compressed, or - for standard input. Several inputs
     are cleaned as one table.
@@ -188,7 +188,7 @@ def explain(run: Path, row: int, column: str | None, source: str | None, show: b
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="NEW_RUN_DIR")
 @click.option("--row", type=click.IntRange(0), help="Only changes of this row.")
 @click.option("--column", help="Only changes in this column.")
-@click.option("--rule", help="Only changes by this rule, as trim_blanks or exact_duplicate.")
+@click.option("--rule", help="Only changes by this rule, as trim_blanks or near_duplicate.")
 @click.option("--cluster", help="Bring back the removed rows of this cluster of duplicates.")
 @click.option("--source", help="Only changes in this input.")
 @click.option("--everything", is_flag=True, help="Take back all changes.")

@@ -154,7 +154,7 @@ class _Telling:
         said = json.loads(match["evidence"])
         silent = [name for name, one in said.items() if one["level"] == ledger.NOT_COMPARED]
         telling = sorted((name for name in said if name not in silent), key=lambda name: -abs(said[name]["bits"]))
-        yield f"{pair}: one entity with {_percent(match['confidence'])}, by what these columns say for it (+) and against it (-), in bits"
+        yield f"{pair}: one entity with {_percent(match['confidence'])}; each column speaks for it (+) or against it (-)"
         for name in telling if column is None else [c for c in telling if c == column]:
             yield f"{pair}, column {name}: {said[name]['level']}, {said[name]['bits']:+.1f} bits"
         if not_compared := [c for c in silent if column in (None, c)]:
