@@ -98,13 +98,16 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
     INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also gzip or zstd compressed, or - for standard input. Several inputs
     are cleaned as one table.
     """
+    from data_sanitizer import kernels
     from data_sanitizer.pipeline.sanitize import RunOptions
     from data_sanitizer.recipe import load_recipe
 
     if output is None and not (dry_run or check):
         raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
     resolved = load_recipe(recipe)
-    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit // 4, reading=_read_options(**reading))
+    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit // 8, reading=_read_options(**reading))
+    if not quiet and kernels.never_compiled():
+        click.echo("First run of this version on this machine: it compiles what it needs, which takes up to half a minute, once.", err=True)
     report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
     if not quiet:
         _print_report(report, as_json, None if dry_run or check else output)

@@ -36,7 +36,13 @@ def cache_folder() -> Path:
     return Path(private)
 
 
-setattr(numba.config, "CACHE_DIR", str(cache_folder()))  # noqa: B010  numba makes the attribute when it starts
+_FOLDER = cache_folder()
+setattr(numba.config, "CACHE_DIR", str(_FOLDER))  # noqa: B010  numba makes the attribute when it starts
+
+
+def never_compiled() -> bool:
+    """Whether there is no compiled kernel yet, so that the first run will take longer."""
+    return next(_FOLDER.rglob("*.nbi"), None) is None
 
 
 def kernel(function: F) -> F:

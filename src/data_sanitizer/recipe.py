@@ -53,6 +53,7 @@ class DuplicateRules:
 
     remove: bool = True
     near: bool = True
+    golden: bool = False  # empty cells of a row that is kept are filled from its near-duplicates
     ignore: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
 
@@ -156,12 +157,12 @@ def _options(recipe: str, step: str, options: Mapping[str, Any]) -> dict[str, An
 
 
 def _duplicates(recipe: str, given: Any) -> DuplicateRules:
-    fields = ("remove", "near", "ignore", "key")
+    fields = ("remove", "near", "golden", "ignore", "key")
     if not isinstance(given, dict):
         raise RecipeError(recipe=recipe, why="`duplicates` is not a mapping", kind="options of duplicates", known=", ".join(fields))
     _known(recipe, "options of duplicates", given, fields)
-    remove, near = bool(given.get("remove", True)), bool(given.get("near", True))
-    return DuplicateRules(remove, near, tuple(given.get("ignore") or ()), tuple(given.get("key") or ()))
+    remove, near, golden = (bool(given.get(name, default)) for name, default in (("remove", True), ("near", True), ("golden", False)))
+    return DuplicateRules(remove, near, golden, tuple(given.get("ignore") or ()), tuple(given.get("key") or ()))
 
 
 def _known(recipe: str, kind: str, given: Any, known: tuple[str, ...]) -> None:

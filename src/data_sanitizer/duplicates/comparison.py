@@ -21,7 +21,7 @@ from data_sanitizer.kernels import kernel
 Levels = NDArray[np.int8]  # (pairs, columns)
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
-_CHUNK: Final = 1 << 15  # pairs a thread works on at a time
+_CHUNK: Final = 1 << 13  # pairs a thread works on at a time
 _WHOLE: Final = 4096  # rows of a table that are all read for a chunk
 
 

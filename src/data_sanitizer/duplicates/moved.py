@@ -21,7 +21,8 @@ _SHARED: Final = 0.01  # of the cells of each column must be values of the other
 def exchanged(records: Records, columns: Sequence[int], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pairs of columns, not of numbers, that share values in the given rows: shape (pairs, 2)."""
     words = [c for c in columns if records.kinds[c] in ("short", "long")]
-    cells = {c: _filled(records.prints[rows, c]) for c in words}
+    prints = records.prints_of(rows)
+    cells = {c: _filled(prints[:, c]) for c in words}
     found = [(c, d) for c, d in combinations(words, 2) if _share(cells[c], cells[d]) >= _SHARED <= _share(cells[d], cells[c])]
     return np.array(found, np.int64).reshape(-1, 2)
 
@@ -35,13 +36,13 @@ def _share(cells: NDArray[np.uint64], others: NDArray[np.uint64]) -> float:
 
 
 @kernel
-def _raise(prints: Any, a: Any, b: Any, columns: Any, exact: Any, levels: Any) -> None:
-    for k in range(len(a)):
+def _raise(left: Any, right: Any, columns: Any, exact: Any, levels: Any) -> None:
+    for k in range(len(left)):
         for p in range(len(columns)):
             c, d = columns[p, 0], columns[p, 1]
             if levels[k, c] >= exact[c] - 1 or levels[k, d] >= exact[d] - 1:
                 continue
-            ac, ad, bc, bd = prints[a[k], c], prints[a[k], d], prints[b[k], c], prints[b[k], d]
+            ac, ad, bc, bd = left[k, c], left[k, d], right[k, c], right[k, d]
             there, back = ac != 0 and ac == bd, ad != 0 and ad == bc
             if there and back:
                 levels[k, c], levels[k, d] = exact[c] - 1, exact[d] - 1
@@ -60,4 +61,4 @@ def raise_moved(records: Records, a: NDArray[np.int64], b: NDArray[np.int64], co
     """
     used = columns[(exact[columns] > 0).all(axis=1)] if len(columns) else columns
     if len(used):
-        _raise(records.prints, a, b, used, exact, levels)
+        _raise(records.prints_of(a), records.prints_of(b), used, exact, levels)

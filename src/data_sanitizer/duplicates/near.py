@@ -83,7 +83,7 @@ class _Table:
 
     def prints(self, rows: Rows) -> NDArray[np.uint64]:
         """Fingerprints of the columns that are compared."""
-        return np.ascontiguousarray(self.records.prints[rows][:, self.used])
+        return np.ascontiguousarray(self.records.prints_of(rows)[:, self.used])
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +289,7 @@ def _result(table_: _Table, known: Model, scored: _Scored, weights: NDArray[np.f
     if sure:
         groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, model.SURE, against)
         several = np.flatnonzero(np.bincount(groups, minlength=len(rows))[groups] > 1)
-        kept[rows[several]] = survivors(rows[several], groups[several], table_.records.prints[rows[several]])
+        kept[rows[several]] = survivors(rows[several], groups[several], table_.records.prints_of(rows[several]))
     confidences = calibration.probability(weights)
     shown = np.flatnonzero((confidences >= 0.5) | (scored.related >= 0.5))
     levels, bits = _shown(table_, known, scored, shown)

@@ -18,9 +18,10 @@ from numba.core import types as numba_types
 from numpy.typing import NDArray
 
 from data_sanitizer.duplicates.cells import Text, add_content, normalise, texts
+from data_sanitizer.errors import DataSanitizerError
 from data_sanitizer.kernels import kernel
 
-_LARGE: Final = 1 << 28  # bytes of a mapped file from which on its pages are given back
+_LARGE: Final = 1 << 26  # bytes of a mapped file from which on its pages are given back, and single rows are read, not mapped
 _BLOCK: Final = 1 << 20
 _FILES: Final = {"text": np.uint8, "starts": np.int64, "sizes": np.uint16, "prints": np.uint64}
 
@@ -60,7 +61,11 @@ class Records:
             _fetch(self.text, begins, starts, text)
         else:
             copy_records(self.text, begins, starts, text)
-        return replace(self, contents=self.contents[rows], prints=_picked(self.prints, rows), sizes=sizes, starts=starts, text=text)
+        return replace(self, contents=self.contents[rows], prints=self.prints_of(rows), sizes=sizes, starts=starts, text=text)
+
+    def prints_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The fingerprints of the given rows in memory, of shape (rows, columns)."""
+        return _picked(self.prints, rows)
 
     def fingerprints(self, column: int) -> NDArray[np.uint64]:
         """The fingerprints of one column in memory, of shape (rows,)."""
@@ -72,11 +77,11 @@ class Records:
 
     def lengths(self, column: int) -> NDArray[np.uint16]:
         """The different lengths of the cells of one column, in bytes."""
-        found = np.zeros(0, np.uint16)
+        seen = np.zeros(1 << 16, np.int64)
         for first in range(0, self.rows, _BLOCK):
-            found = np.union1d(found, self.sizes[first : first + _BLOCK, column])
+            seen += np.bincount(self.sizes[first : first + _BLOCK, column], minlength=len(seen))
             self._release_if(self.sizes.nbytes > _LARGE)
-        return found
+        return np.flatnonzero(seen).astype(np.uint16)
 
     def _release_if(self, large: bool) -> None:
         if large:
@@ -98,6 +103,38 @@ class Records:
                 array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The rows of a block as they will stand among the `Records`; `starts` count from the block's first byte."""
+
+    columns: tuple[str, ...]
+    contents: NDArray[np.uint64]
+    prints: NDArray[np.uint64]
+    sizes: NDArray[np.uint16]
+    starts: NDArray[np.int64]
+    text: NDArray[np.uint8]
+    counts: NDArray[np.int64]
+
+
+def prepare(block: pl.DataFrame) -> Prepared:
+    """Normalise the cells of a block of text columns and lay them out row by row; blocks can be prepared side by side."""
+    rows, width = block.height, block.width
+    prints, sizes = np.empty((rows, width), np.uint64), np.empty((rows, width), np.uint16)
+    contents, counts, cells = np.zeros(rows, np.uint64), np.zeros((width, 4), np.int64), []
+    for column, text in enumerate(texts(block)):
+        found = normalise(text)
+        counts[column] = found.counts
+        prints[:, column], sizes[:, column] = found.fingerprints, np.diff(found.text.offsets)
+        add_content(contents, found.fingerprints, column)
+        cells.append(found.text)
+    ends = np.cumsum(sizes.sum(axis=1, dtype=np.int64))
+    starts = np.concatenate([[0], ends[:-1]]) if rows else ends
+    laid, places = np.empty(int(ends[-1]) if rows else 0, np.uint8), starts.copy()
+    for cell in cells:
+        place_cells(cell.offsets, cell.data, places, laid)
+    return Prepared(tuple(block.columns), contents, prints, sizes, starts, laid, counts)
+
+
 @dataclass(slots=True)
 class RecordFile:
     """Takes the rows of a table block by block and writes them as `Records` wants them."""
@@ -112,33 +149,20 @@ class RecordFile:
 
     def append(self, block: pl.DataFrame) -> None:
         """Add the rows of a block; every block has the same columns."""
-        if not self._files:
-            self._columns, self._counts = tuple(block.columns), np.zeros((block.width, 4), np.int64)
-            self._files = {name: (self.folder / f"near-{name}").open("wb") for name in _FILES}
-        rows, width = block.height, block.width
-        prints, sizes = np.empty((rows, width), np.uint64), np.empty((rows, width), np.uint16)
-        contents, cells = np.zeros(rows, np.uint64), []
-        for column, text in enumerate(texts(block)):
-            found = normalise(text)
-            self._counts[column] += found.counts
-            prints[:, column], sizes[:, column] = found.fingerprints, np.diff(found.text.offsets)
-            add_content(contents, found.fingerprints, column)
-            cells.append(found.text)
-        self._contents.append(contents)
-        self._write(prints, sizes, cells)
+        self.add(prepare(block))
 
-    def _write(self, prints: NDArray[np.uint64], sizes: NDArray[np.uint16], cells: list[Text]) -> None:
-        ends = np.cumsum(sizes.sum(axis=1, dtype=np.int64))
-        starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-        text = np.empty(int(ends[-1]) if len(ends) else 0, np.uint8)
-        places = starts.copy()
-        for cell in cells:
-            place_cells(cell.offsets, cell.data, places, text)
-        parts = {"text": text, "starts": starts + self._end, "sizes": sizes, "prints": prints}
-        for name, part in parts.items():
-            part.tofile(self._files[name])
-        self._rows += len(sizes)
-        self._end += len(text)
+    def add(self, part: Prepared) -> None:
+        """Add rows that are prepared, in the order of the table."""
+        if not self._files:
+            self._columns, self._counts = part.columns, np.zeros_like(part.counts)
+            self._files = {name: (self.folder / f"near-{name}").open("wb") for name in _FILES}
+        self._contents.append(part.contents)
+        self._counts += part.counts
+        arrays: dict[str, NDArray[Any]] = {"text": part.text, "starts": part.starts + self._end, "sizes": part.sizes, "prints": part.prints}
+        for name, array in arrays.items():
+            array.tofile(self._files[name])
+        self._rows += len(part.sizes)
+        self._end += len(part.text)
 
     def finish(self) -> Records:
         """Close the files and give the rows; the files stay until their folder is removed."""
@@ -189,7 +213,7 @@ def _fetch(array: Any, begins: NDArray[np.int64], places: NDArray[np.int64], out
     file = os.open(array.filename, os.O_RDONLY)
     try:
         if (unread := _read_at(file, begins, places, out)) >= 0:
-            raise OSError(f"a file of the scratch folder ends too early, at record {unread}")
+            raise DataSanitizerError(why=f"a file of the scratch folder ends too early, at record {unread}")
     finally:
         os.close(file)
 

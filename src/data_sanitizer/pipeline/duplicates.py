@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,34 +85,37 @@ def _left(blocks: Sequence[CleanBlock], same: ExactDuplicates, survey: Survey) -
 def _near(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan: Plan, scratch: Path, threads: int) -> Near:
     from data_sanitizer.duplicates import near
     from data_sanitizer.duplicates.comparison import measures
-    from data_sanitizer.duplicates.records import RecordFile
+    from data_sanitizer.duplicates.records import Prepared, RecordFile, prepare
+
+    def prepared(block: CleanBlock) -> Prepared:
+        staying = ~np.isin(block.ordinals(), left.gone)
+        frame = own_words(block, columns, plan)
+        return prepare(frame if staying.all() else frame.filter(pl.Series(staying)))
 
     folder = scratch / "near"
     folder.mkdir()
     file = RecordFile(folder)
-    for frame in _own_words(blocks, left, columns, plan, threads):
-        file.append(frame)
+    for _, part in in_order(iter(blocks), prepared, threads):
+        file.add(part)
     records = file.finish()
     found = near.find(records, folder, threads)
     levels = np.array([m.exact if m else 0 for m in measures(records.kinds)], np.int8)
     return Near(found, records.columns, levels)
 
 
-def _own_words(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan: Plan, threads: int) -> Iterator[pl.DataFrame]:
-    """The rows left as cleaning made them, as text, but without values that steps put in: those say nothing about identity."""
+def inventing(plan: Plan) -> list[str]:
+    """The steps of a plan that put in values which no cell has."""
+    return sorted({a.step for a in plan.actions("clean") if getattr(extensions.load("steps", a.step), "INVENTS", False)})
+
+
+def own_words(block: CleanBlock, columns: Sequence[str], plan: Plan) -> pl.DataFrame:
+    """All rows of a block as cleaning made them, as text, but without values that steps put in: those say nothing about identity."""
     converted = {name: action for name, action in converts(plan).items() if name in columns}
-    inventing = [a.step for a in plan.actions("clean") if getattr(extensions.load("steps", a.step), "INVENTS", False)]
-
-    def read(block: CleanBlock) -> pl.DataFrame:
-        rows, ordinals = block.stored.rows(), block.ordinals()
-        entries = pl.read_ipc(block.entries, columns=["row", "column", "action", "new", "rule"]).filter(pl.col("column").is_in(columns))
-        own = entries.filter(~pl.any_horizontal([ledger.made_by(step) for step in inventing])) if inventing else entries
-        cleaned = ledger.applied(block.stored.frame(columns), rows, own, converted)
-        staying = ~np.isin(ordinals, left.gone)
-        return (cleaned if staying.all() else cleaned.filter(pl.Series(staying))).select(pl.col(columns).cast(pl.String))
-
-    for _, frame in in_order(iter(blocks), read, threads):
-        yield frame
+    entries = pl.read_ipc(block.entries, columns=["row", "column", "action", "new", "rule"]).filter(pl.col("column").is_in(columns))
+    steps = inventing(plan)
+    own = entries.filter(~pl.any_horizontal([ledger.made_by(step) for step in steps])) if steps else entries
+    cleaned = ledger.applied(block.stored.frame(columns), block.stored.rows(), own, converted)
+    return cleaned.select(pl.col(columns).cast(pl.String))
 
 
 def _none_removed() -> tuple[Rows, Rows, NDArray[np.bool_], NDArray[np.float32]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 
 from data_sanitizer import data_cleaning, formats, ledger
-from data_sanitizer.pipeline import duplicate_tables
+from data_sanitizer.pipeline import duplicate_tables, golden
 from data_sanitizer.pipeline.duplicates import Found
 from data_sanitizer.pipeline.pass1 import Survey, in_order
 from data_sanitizer.pipeline.pass2 import CleanBlock
@@ -32,10 +32,11 @@ class Written:
     quarantined: int
 
 
-def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found, folder: Path, scratch: Path, output_format: str,
+def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found, filled: pl.DataFrame | None, folder: Path, scratch: Path,
+          output_format: str,
           threads: int) -> Written:  # fmt: skip
     """Write cleaned table, ledger, removed rows, quarantine, duplicates and matches into the folder."""
-    out = _Output(blocks, survey, plan, found, scratch, threads)
+    out = _Output(blocks, survey, plan, found, filled, scratch, threads)
     schema = ledger.cleaned_schema(survey.schema, converts(plan))
     with ThreadPoolExecutor(1) as beside:
         entries = beside.submit(_drained, out.entries, ledger.SCHEMA, lambda table: _parquet(table, folder / "ledger.parquet"))
@@ -103,9 +104,10 @@ class Removed:
 class _Output:
     """The blocks on their way out, and the small tables that fill meanwhile."""
 
-    def __init__(self, blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found, scratch: Path,
+    def __init__(self, blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found, filled: pl.DataFrame | None, scratch: Path,
                  threads: int) -> None:  # fmt: skip
         self._blocks, self._survey, self._plan, self._found, self._threads = blocks, survey, plan, found, threads
+        self._filled = filled
         self.removed = Spool(scratch, "removed", removed_schema(survey.schema))
         self.quarantine = Spool(scratch, "quarantine", QUARANTINE)
         self.kept = 0
@@ -123,9 +125,12 @@ class _Output:
         """The rows of a block that are kept, which are not, and why."""
         frame, rows = block.stored.frame(), block.stored.rows()
         gone, why = self._gone(block)
-        entries = pl.read_ipc(block.entries, columns=["row", "column", "action", "new"])
-        cleaned = ledger.applied(frame, rows, entries, converts(self._plan))
+        cleaned = ledger.applied(frame, rows, self._entries(block), converts(self._plan))
         return cleaned.filter(pl.Series(~gone)) if gone.any() else cleaned, gone, why
+
+    def _entries(self, block: CleanBlock) -> pl.DataFrame:
+        entries = pl.read_ipc(block.entries)
+        return entries if self._filled is None else golden.joined(entries, self._filled, block, self._survey, self._plan)
 
     def _quarantine(self, block: CleanBlock) -> None:
         if issues := block.stored.quarantined():
@@ -161,7 +166,7 @@ class _Output:
         for source in self._survey.sources:
             yield data_cleaning.column_entries(self._plan, source.name)
             for block in (b for b in self._blocks if b.source is source):
-                entries = pl.read_ipc(block.entries)
+                entries = self._entries(block)
                 gone, why = self._gone(block)
                 if gone.any():
                     removals = why.entries(pl.Series("row", block.stored.rows()[gone]), source.name)

@@ -38,6 +38,7 @@ _RULES = {
     "mask_personal_data": Rule("Personal data", None, 2),
     "exact_duplicate": Rule("Exact duplicates", "uniqueness", 3, "Rows that say the same in every column after cleaning."),
     "near_duplicate": Rule("Near-duplicates", "uniqueness", 3, "Rows that very probably describe one entity."),
+    "golden_record": Rule("Missing values known from a duplicate", "completeness", 2, "Filled from rows that were merged into this one."),
     "reader": Rule("Records that were hard to read", "validity", 3, "What the reader noticed while it read the file."),
 }
 

@@ -18,7 +18,7 @@ import polars as pl
 from data_sanitizer import formats, run_folder
 from data_sanitizer.errors import InputChanged, UsageError
 from data_sanitizer.model import ReadOptions
-from data_sanitizer.pipeline import duplicates, pass1, pass2, report
+from data_sanitizer.pipeline import duplicates, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
@@ -71,7 +71,8 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
         with clock.stage("duplicates"):
             found = duplicates.find(blocks, survey, plan, recipe, scratch, options.memory, options.threads)
         with clock.stage("write"):
-            written = outputs.write(blocks, survey, plan, found, folder, scratch, options.output_format,
+            filled = golden.fill(blocks, survey, plan, found, scratch) if recipe.duplicates.golden else None
+            written = outputs.write(blocks, survey, plan, found, filled, folder, scratch, options.output_format,
                                     options.threads)  # fmt: skip
         _check_unchanged(inputs, marks)
         with clock.stage("report"):
