@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from data_sanitizer.explanation import explain
+from data_sanitizer.pipeline.benchmark import _cleaning
 from data_sanitizer.pipeline.sanitize import RunOptions, sanitize
 from data_sanitizer.pipeline.undo_run import undo_run
 from data_sanitizer.recipe import load_recipe
@@ -89,3 +90,10 @@ def test_the_profile_says_what_the_search_began_with(case: tuple[Path, list[str]
     assert near["rows"] == 360
     assert -14 < near["prior_bits"] < -8
     assert near["related_pairs"] >= 0
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_the_benchmark_seeks_near_duplicates_or_does_not(case: tuple[Path, list[str]], tmp_path: Path, near: bool) -> None:
+    _cleaning(near)(Path(case[1][0]), tmp_path)
+    told = json.loads((tmp_path / "run" / "profile.json").read_text("utf-8"))["near_duplicates"]
+    assert (told is not None) is near
