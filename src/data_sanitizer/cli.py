@@ -191,7 +191,7 @@ def explain(run: Path, row: int, column: str | None, source: str | None, show: b
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="NEW_RUN_DIR")
 @click.option("--row", type=click.IntRange(0), help="Only changes of this row.")
 @click.option("--column", help="Only changes in this column.")
-@click.option("--rule", help="Only changes by this rule, as trim_blanks or exact_duplicate.")
+@click.option("--rule", help="Only changes by this rule, as trim_blanks or near_duplicate.")
 @click.option("--cluster", help="Bring back the removed rows of this cluster of duplicates.")
 @click.option("--source", help="Only changes in this input.")
 @click.option("--everything", is_flag=True, help="Take back all changes.")

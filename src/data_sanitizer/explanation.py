@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class _Telling:
             yield self._line(entry)
         if survives := self._survives():
             yield f"row {self.row}{self._of()}: {survives}"
+        yield from self._matched(column)
         if column is None and self.run.converted:
             yield f"columns whose type changed for all rows: {', '.join(self.run.converted)}"
 
@@ -135,7 +137,43 @@ class _Telling:
         gone = self.run.table("duplicates").filter(pl.col("cluster") == found["cluster"], pl.col("decision") == "removed")
         count = int(gone.select(pl.len()).collect().item())
         others = f"{count} removed {'row' if count == 1 else 'rows'}" if count else "rows that are kept too"
-        return f"kept in cluster {found['cluster']} with {others}"
+        kept = f"kept in cluster {found['cluster']} with {others}"
+        if found["decision"] != "review":
+            return kept
+        sure = _percent(found["confidence"])
+        return f"perhaps the same entity as {self._other(found['survivor_source'], found['survivor_row'])} ({sure}), which is asked: {kept}"
+
+    def _matched(self, column: str | None) -> Iterator[str]:
+        """For a near-duplicate that is removed or in review: the row it matches best, and what each column says, the weightiest first."""
+        found = self._cluster()
+        if found is None or found["kind"] != "near" or found["decision"] == "kept":
+            return
+        if (match := self._best_match(found)) is None:
+            return
+        pair = f"row {self.row} and {self._other(match['source'], match['row'])}"
+        said = json.loads(match["evidence"])
+        silent = [name for name, one in said.items() if one["level"] == ledger.NOT_COMPARED]
+        telling = sorted((name for name in said if name not in silent), key=lambda name: -abs(said[name]["bits"]))
+        yield f"{pair}: one entity with {_percent(match['confidence'])}; each column speaks for it (+) or against it (-)"
+        for name in telling if column is None else [c for c in telling if c == column]:
+            yield f"{pair}, column {name}: {said[name]['level']}, {said[name]['bits']:+.1f} bits"
+        if not_compared := [c for c in silent if column in (None, c)]:
+            yield f"{pair}: not compared, since a cell is empty or the column says nothing about identity: {', '.join(not_compared)}"
+
+    def _best_match(self, found: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The match with the row that is kept for this one; where those two were not compared, the surest with a row of its cluster."""
+        table, sides = self.run.table("matches").filter(pl.col("evidence") != ledger.SAME_ROWS), []
+        for own, other in (("a", "b"), ("b", "a")):
+            mine = table.filter(pl.col(f"source_{own}") == self.source.name, pl.col(f"row_{own}") == self.row)
+            sides.append(mine.select("confidence", "evidence", source=f"source_{other}", row=f"row_{other}"))
+        members = self.run.table("duplicates").filter(pl.col("cluster") == found["cluster"]).select("source", "row")
+        kept = (pl.col("source") == found["survivor_source"]) & (pl.col("row") == found["survivor_row"])
+        matches = pl.concat(sides).join(members, on=["source", "row"], how="semi").with_columns(kept=kept)
+        best = matches.sort("kept", "confidence", "source", "row", descending=[True, True, False, False]).head(1).collect()
+        return best.row(0, named=True) if best.height else None
+
+    def _other(self, source: str, row: int) -> str:
+        return f"row {row}" + (f" of {source}" if len(self.run.sources) > 1 else "")
 
     def _value(self, entry: Mapping[str, Any], field: str) -> str:
         """A cell as it can be read on one line; personal data by its form only."""
@@ -176,4 +214,9 @@ class _Telling:
 
 def _sure(entry: Mapping[str, Any]) -> str:
     confidence = entry["confidence"]
-    return "" if confidence is None or confidence >= 1 else f" ({100 * confidence:.0f} %)"
+    return "" if confidence is None or confidence >= 1 else f" ({_percent(confidence)})"
+
+
+def _percent(confidence: float) -> str:
+    """A confidence in percent, rounded down: only certainty is 100 %."""
+    return f"{math.floor(round(confidence * 1e4, 2)) / 100:g} %"

@@ -23,6 +23,8 @@ SCHEMA: Final = {
 SET, CONVERT, REMOVE, QUARANTINE, FLAG = "set", "convert", "remove", "quarantine", "flag"
 ACTIONS: Final = (SET, CONVERT, REMOVE, QUARANTINE, FLAG)
 MASKING: Final = "mask_personal_data"  # the rule whose old values are not kept: its cells cannot be given back
+SAME_ROWS: Final = '{"all columns":{"level":"exact"}}'  # in matches.parquet the evidence of rows that say the same
+NOT_COMPARED: Final = "not compared"  # there, the level of a column of which nothing is known
 
 Rows = NDArray[np.uint64]
 _TYPES: Final[Mapping[str, pl.DataType]] = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from data_sanitizer import ledger
 from data_sanitizer.pipeline.report import RunFacts
 
 ROWS = {"source": pl.String, "row": pl.UInt64}
@@ -30,6 +33,14 @@ DUPLICATES = {
     "kind": pl.String,
     "confidence": pl.Float32,
     "decision": pl.String,
+}
+MATCHES = {
+    "source_a": pl.String,
+    "row_a": pl.UInt64,
+    "source_b": pl.String,
+    "row_b": pl.UInt64,
+    "confidence": pl.Float32,
+    "evidence": pl.String,
 }
 COLUMNS = ["id", "name", "email", "amount", "day", "born"]
 
@@ -61,6 +72,21 @@ LEDGER_ROWS = [
     entry(9, None, "quarantine", None, None, "reader"),
 ]
 COPIES = [copy(0, 0), copy(7, 0), copy(2, 2, "near"), copy(8, 2, "near", "review")]
+NEAR: dict[str, Any] = {
+    "kind": "clear", "duplicates": 0.1, "related": 0.2, "ambiguity": 0.01, "identifiable": True, "reason": "",
+    "columns": [{"name": "name", "bits": 4.5}, {"name": "email", "bits": 11.0}, {"name": "id", "bits": 0.0}],
+    "rows": 8, "prior_bits": -3.5, "related_pairs": 6,
+}  # fmt: skip
+
+
+def match(a: int, b: int, confidence: float, **bits: float | None) -> dict[str, Any]:
+    """A near-duplicate; a column without bits was not compared."""
+    said = {name: {"level": "not compared" if b is None else "close", "bits": b or 0.0} for name, b in bits.items()}
+    return {"source_a": "in.csv", "row_a": a, "source_b": "in.csv", "row_b": b, "confidence": confidence, "evidence": json.dumps(said)}
+
+
+SAME = {**match(0, 7, 1.0), "evidence": ledger.SAME_ROWS}
+PAIRS = [SAME, match(2, 8, 0.75, name=3.25, email=8.5, id=None, amount=-2.0)]
 PROFILE: dict[str, Any] = {
     "id": {"kind": "identifier", "missing": 0, "distinct": 9, "unique": True, "candidate_key": True},
     "name": {"kind": "text", "missing": 1, "null_tokens": {"N/A": 1}, "frequent": [["Ann", 4], ["Bob", 2]], "patterns": [["Aaa", 6]]},
@@ -88,13 +114,16 @@ PROFILE: dict[str, Any] = {
 }
 
 
-def make_folder(folder: Path, ledger: list[dict[str, Any]], copies: list[dict[str, Any]]) -> Path:
+def make_folder(
+    folder: Path, entries: list[dict[str, Any]], copies: list[dict[str, Any]], pairs: Sequence[dict[str, Any]] | None = None
+) -> Path:
     folder.mkdir(exist_ok=True)
-    pl.DataFrame(ledger, schema=LEDGER).write_parquet(folder / "ledger.parquet")
+    pl.DataFrame(entries, schema=LEDGER).write_parquet(folder / "ledger.parquet")
+    pl.DataFrame(PAIRS if pairs is None else pairs, schema=MATCHES).write_parquet(folder / "matches.parquet")
     pl.DataFrame(copies, schema=DUPLICATES).write_parquet(folder / "duplicates.parquet")
     schema = {**ROWS, "reason": pl.String, "name": pl.String}
     for name, action in (("quarantine", "quarantine"), ("removed", "remove")):
-        rows = [{"source": "in.csv", "row": e["row"], "reason": "too many fields", "name": "x"} for e in ledger if e["action"] == action]
+        rows = [{"source": "in.csv", "row": e["row"], "reason": "too many fields", "name": "x"} for e in entries if e["action"] == action]
         pl.DataFrame(rows, schema=schema).write_parquet(folder / f"{name}.parquet")
     return folder
 
@@ -108,7 +137,7 @@ def make_facts(**more: Any) -> RunFacts:
         "rows_merged": 1,
         "rows_quarantined": 1,
         "columns": COLUMNS,
-        "profile": {"schema": "data-sanitizer.profile/1", "rows": 9, "columns": PROFILE},
+        "profile": {"schema": "data-sanitizer.profile/1", "rows": 9, "columns": PROFILE, "near_duplicates": NEAR},
         "recipe": {"name": "careful", "steps": [{"step": "trim_blanks", "options": {}}, {"step": "outliers", "options": {"limit": 6}}]},
         "stages": {"pass 1": 0.25, "pass 2": 0.5},
         "versions": {"data-sanitizer": "0.1.0", "polars": "2.1.0"},

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from report_runs import COPIES, LEDGER_ROWS, copy, entry, make_facts, make_folder
+from report_runs import COPIES, LEDGER_ROWS, NEAR, copy, entry, make_facts, make_folder, match
 
 from data_sanitizer.pipeline.report import RunFacts, summary_html, summary_text, write_report
 
@@ -68,13 +68,15 @@ def hostile_facts(folder: Path) -> RunFacts:
         entry(None, HOSTILE, "convert", HOSTILE, HOSTILE, "dates", evidence=HOSTILE),
         entry(9, None, "quarantine", None, None, "reader"),
     ]
-    make_folder(folder, ledger, [copy(0, 0), copy(7, 0)])
+    pair = {**match(2, 8, 0.8, **{HOSTILE: 4.0}), "source_a": HOSTILE}
+    make_folder(folder, ledger, [copy(0, 0), copy(7, 0)], [pair])
+    near = {**NEAR, "reason": HOSTILE, "kind": HOSTILE, "columns": [{"name": HOSTILE, "bits": 3.0}]}
     known = {"kind": HOSTILE, "dtype": HOSTILE, "null_tokens": {HOSTILE: 1}, "frequent": [[HOSTILE, 2]], "patterns": [[HOSTILE, 2]]}
     source = {"name": HOSTILE, "format": HOSTILE, "bytes": 1, "rows": 10, "quarantined": 1}
     decision = {"subject": HOSTILE, "choice": HOSTILE, "evidence": HOSTILE}
     return make_facts(
         columns=[HOSTILE],
-        profile={"columns": {HOSTILE: known}},
+        profile={"columns": {HOSTILE: known}, "near_duplicates": near},
         sources=[{**source, "decisions": [decision]}],
         recipe={"name": HOSTILE, "steps": [{"step": HOSTILE, "options": {HOSTILE: HOSTILE}}]},
         versions={HOSTILE: HOSTILE},

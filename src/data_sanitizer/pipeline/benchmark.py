@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -146,7 +146,7 @@ def as_text(result: Mapping[str, Any]) -> str:
 
 @click.command("benchmark")
 @click.option("--size", default="1m", show_default=True, help="Rows: a number, or one with k, m or b, as 50k or 1m.")
-@click.option("--near-duplicates/--no-near-duplicates", default=True, help="No difference yet: only exact duplicates are sought.")
+@click.option("--near-duplicates/--no-near-duplicates", default=True, help="Seek near-duplicates, or exact ones alone.")
 @click.option("--seed", default=0, show_default=True, help="Another seed makes another table.")
 @click.option("--repeat", default=1, show_default=True, help="Measure so many times and give the median.")
 @click.option("--work-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder in which the table is kept for the next time.")
@@ -172,7 +172,8 @@ def _cleaning(near_duplicates: bool) -> Callable[[Path, Path], dict[str, float]]
     from data_sanitizer.pipeline.sanitize import sanitize
     from data_sanitizer.recipe import load_recipe
 
-    recipe = load_recipe("careful")  # finds exact duplicates alone; near_duplicates has nothing to switch yet
+    careful = load_recipe("careful")
+    recipe = replace(careful, duplicates=replace(careful.duplicates, near=near_duplicates))
 
     def clean(source: Path, target: Path) -> dict[str, float]:
         return dict(sanitize([str(source)], target / "run", recipe)["stages"])

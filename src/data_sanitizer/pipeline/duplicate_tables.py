@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data_sanitizer.ledger import NOT_COMPARED, SAME_ROWS
 from data_sanitizer.pipeline.duplicates import Found, Left, Near, Rows, belief
 from data_sanitizer.pipeline.pass1 import SourceRows
 from data_sanitizer.pipeline.spool import ROW_GROUP, ZSTD
@@ -23,7 +24,6 @@ MATCHES = {
 }  # fmt: skip
 EXACT, NEAR = "exact_duplicate", "near_duplicate"  # the rules of the ledger
 _AT_ONCE = 1 << 18  # pairs whose evidence is written at a time
-_EQUAL = '{"all columns":{"level":"exact"}}'
 
 
 def placed(ordinals: Rows, sources: Sequence[SourceRows]) -> pl.DataFrame:
@@ -45,7 +45,7 @@ def write(found: Found, sources: Sequence[SourceRows], folder: Path) -> None:
     """duplicates.parquet and matches.parquet, in order of rows."""
     _sink([_members(found, sources)], DUPLICATES, folder / "duplicates.parquet")
     same = _pairs(found.exact.survivors, found.exact.rows, sources)
-    same = same.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit(_EQUAL))
+    same = same.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit(SAME_ROWS))
     _sink([same, *(() if found.near is None else _matches(found.left, found.near, sources))], MATCHES, folder / "matches.parquet")
 
 
@@ -130,4 +130,4 @@ def levels_named(exact: int) -> list[str]:
     """The levels of a column in words, from 0 to that of equal cells; a column that was not compared has only the first."""
     graded = {3: ["similar"], 4: ["similar", "close"], 7: ["slight", "some", "similar", "close", "very close"]}
     between = graded.get(exact, [f"alike {k}" for k in range(1, exact - 1)])
-    return ["not compared"] if exact == 0 else ["not compared", "differs", *between, "exact"]
+    return [NOT_COMPARED] if exact == 0 else [NOT_COMPARED, "differs", *between, "exact"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -144,3 +144,18 @@ def belief(near: Near, places: Rows) -> NDArray[np.float32]:
     for side in (found.a, found.b):
         np.maximum.at(best, side[within], found.confidences[within])
     return np.asarray(best[places])
+
+
+def described(found: Found) -> dict[str, Any] | None:
+    """What was learned in the search for near-duplicates, for profile.json; null where none were sought.
+
+    Beside the figures of the model: `rows` that were compared, `prior_bits` (log2 of how likely any two of them are one entity), and
+    `related_pairs` that are more likely related, as a household or two versions are, than one entity.
+    """
+    if found.near is None:
+        return None
+    near, rows = found.near.found, found.left.height
+    pairs_a_row = max(near.figures.duplicates, 1 / rows)  # where there are hardly any, they are rounded to none
+    prior = float(np.log2(min(0.5, 2 * pairs_a_row / (rows - 1))))
+    related = int(np.count_nonzero((near.related >= 0.5) & (near.confidences < 0.5)))
+    return {**near.figures.as_dict(), "rows": rows, "prior_bits": round(prior, 2), "related_pairs": related}

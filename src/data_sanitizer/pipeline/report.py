@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from data_sanitizer import errors
-from data_sanitizer.pipeline import report_counts, report_findings, report_page
+from data_sanitizer.pipeline import report_counts, report_duplicates, report_findings, report_page
 from data_sanitizer.pipeline.report_counts import Group
 from data_sanitizer.pipeline.report_examples import cut, example, mask
 from data_sanitizer.pipeline.report_rules import rule
@@ -72,7 +72,7 @@ def build_report(folder: Path, facts: RunFacts) -> dict[str, Any]:
     profile = facts.profile.get("columns") or {}
     groups = report_counts.count_ledger(folder)
     counts = count_columns(facts.columns, profile, rows["in"] - rows["quarantined"], groups)
-    copies = report_counts.count_duplicates(folder)
+    copies = report_duplicates.duplicates(folder, facts.profile, facts.recipe)
     issues = report_findings.issues(counts, groups, rows, copies)
     impact = _impacts(issues)
     illustrated = {None, *sorted(counts, key=lambda name: -impact[name])[:ILLUSTRATED]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,12 +123,14 @@ def count_duplicates(folder: Path) -> dict[str, Any]:
         }
         for kind in ("exact", "near")
     }
+    largest, asked = _largest(table, total)
+    kinds["near"]["review_groups"] = asked
     return {
         "groups": rows(pl.col("itself")),
         "rows": total,
         **kinds,
         "remaining": rows(copy, ~removed),
-        "largest": [_members(table, cluster, size) for cluster, size in _largest(table, total)],
+        "largest": [_members(table, cluster, size) for cluster, size in largest],
     }
 
 
@@ -170,15 +171,21 @@ def _first(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.group_by(_KEY, maintain_order=True).head(EXAMPLES)
 
 
-def _largest(table: pl.LazyFrame, rows: int) -> Iterator[tuple[str, int]]:
-    """The clusters with most rows; groups are counted by partition of their hash, so that memory does not grow with the file."""
-    parts = max(1, -(-rows // CLUSTERS_AT_ONCE))
+def _largest(table: pl.LazyFrame, rows: int) -> tuple[list[tuple[str, int]], int]:
+    """The clusters with most rows, and in how many some row waits for review.
+
+    Groups are counted by partition of their hash, so that memory does not grow with the file.
+    """
+    parts, asked = max(1, -(-rows // CLUSTERS_AT_ONCE)), 0
     best = pl.DataFrame(schema={"cluster": pl.String, "rows": pl.UInt32})
+    waits = (pl.col("decision") == "review").any()
     for part in range(parts):
-        mine = table.filter(pl.col("cluster").hash() % parts == part).group_by("cluster").agg(rows=pl.len().cast(pl.UInt32))
-        top = mine.sort("rows", "cluster", descending=[True, False]).head(LARGEST).collect(engine="streaming")
+        mine = table.filter(pl.col("cluster").hash() % parts == part).group_by("cluster").agg(rows=pl.len().cast(pl.UInt32), waits=waits)
+        groups = mine.collect(engine="streaming")
+        asked += int(groups["waits"].sum())
+        top = groups.sort("rows", "cluster", descending=[True, False]).head(LARGEST).drop("waits")
         best = pl.concat([best, top]).sort("rows", "cluster", descending=[True, False]).head(LARGEST)
-    yield from best.iter_rows()
+    return list(best.iter_rows()), asked
 
 
 def _members(table: pl.LazyFrame, cluster: str, size: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from data_sanitizer.pipeline import report_matches
 from data_sanitizer.pipeline.report_examples import cut
 from data_sanitizer.pipeline.report_rules import PARTS
 
@@ -83,6 +84,8 @@ def _page(report: Mapping[str, Any], detailed: int, listed: int) -> str:
             opened=_opened(cards),
             carded={number for number, _, _ in cards},
             listed=list(enumerate(report["columns"]))[:listed],
+            identifying=report_matches.identifying(report["duplicates"]["identifying"]),
+            waterfalls=[report_matches.waterfall(match) for match in report["duplicates"]["matches"]],
         )
     )
 

@@ -76,7 +76,7 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
                                     options.threads)  # fmt: skip
         _check_unchanged(inputs, marks)
         with clock.stage("report"):
-            profile = {**described_profile(survey), "near_duplicates": None if found.near is None else found.near.found.figures.as_dict()}
+            profile = {**described_profile(survey), "near_duplicates": duplicates.described(found)}
             run_folder.write_json(folder / "profile.json", profile)
             sources = _sources(readings, survey, inputs)
             facts = report.RunFacts(

@@ -75,11 +75,11 @@ def _write(undoing: undo.Undoing, folder: Path) -> _Writing:
 
 
 def _write_duplicates(old: Run, returned: list[pl.DataFrame], folder: Path) -> None:
-    """duplicates.parquet and matches.parquet: a row that came back is kept; a cluster that lost its last removed row is none any more."""
+    """duplicates.parquet and matches.parquet: a row that came back is kept; a cluster ends when none of it is removed or in review."""
     back = pl.concat(returned).lazy().with_columns(came_back=pl.lit(value=True))
     table = old.table("duplicates").join(back, on=["source", "row"], how="left", maintain_order="left")
     table = table.with_columns(decision=pl.when("came_back").then(pl.lit("kept")).otherwise("decision"))
-    clusters = table.group_by("cluster").agg(touched=pl.col("came_back").any(), rest=(pl.col("decision") == "removed").any())
+    clusters = table.group_by("cluster").agg(touched=pl.col("came_back").any(), rest=(pl.col("decision") != "kept").any())
     ended = clusters.filter(pl.col("touched") & ~pl.col("rest")).select("cluster").collect()["cluster"].implode()
     left = table.filter(~pl.col("cluster").is_in(ended)).drop("came_back")
     free = table.filter(pl.col("cluster").is_in(ended)).select("source", "row")
