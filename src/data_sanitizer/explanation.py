@@ -156,7 +156,7 @@ class _Telling:
         telling = sorted((name for name in said if name not in silent), key=lambda name: -abs(said[name]["bits"]))
         yield f"{pair}: one entity with {_percent(match['confidence'])}; each column speaks for it (+) or against it (-)"
         for name in telling if column is None else [c for c in telling if c == column]:
-            yield f"{pair}, column {name}: {said[name]['level']}, {said[name]['bits']:+.1f} bits"
+            yield f"{pair}, column {name}: {said[name]['level']}, {_signed(said[name]['bits'])} bits"
         if not_compared := [c for c in silent if column in (None, c)]:
             yield f"{pair}: not compared, since a cell is empty or the column says nothing about identity: {', '.join(not_compared)}"
 
@@ -215,6 +215,11 @@ class _Telling:
 def _sure(entry: Mapping[str, Any]) -> str:
     confidence = entry["confidence"]
     return "" if confidence is None or confidence >= 1 else f" ({_percent(confidence)})"
+
+
+def _signed(bits: float) -> str:
+    """With its sign, unless it is nothing."""
+    return f"{bits:+.1f}" if round(bits, 1) else "0"
 
 
 def _percent(confidence: float) -> str:
