@@ -1,6 +1,9 @@
 """Neighbours by rare terms, whole rows as texts, and cells that moved."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +29,8 @@ def titles(count: int) -> list[str]:
     return found
 
 
-def pairs(found: np.ndarray) -> set[tuple[int, int]]:
-    return {(int(x) >> 32, int(x) & 0xFFFFFFFF) for x in found}
+def pairs(parts: Iterable[np.ndarray]) -> set[tuple[int, int]]:
+    return {(int(x) >> 32, int(x) & 0xFFFFFFFF) for found in parts for x in found}
 
 
 def records(folder: Path, table: dict[str, list[str | None]]) -> Records:
@@ -56,6 +59,31 @@ def test_neighbours_do_not_depend_on_the_order_of_the_rows(tmp_path: Path, monke
     assert {tuple(sorted((int(order[a]), int(order[b])))) for a, b in again} == there
 
 
+def test_neighbours_are_the_same_however_many_rows_are_looked_at_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = column(tmp_path, titles(300))
+    whole = list(neighbours(kept, 0, 3))
+    monkeypatch.setattr("data_sanitizer.duplicates.neighbours._AT_ONCE", 37)
+    parts = list(neighbours(kept, 0, 3))
+    assert len(whole) == 1
+    assert len(parts) == 17
+    assert all((np.diff(part.astype(np.int64)) > 0).all() for part in parts)
+    assert pairs(parts) == pairs(whole)
+
+
+def test_no_nearer_row_is_left_out(tmp_path: Path) -> None:
+    """Against every score, worked out one by one."""
+    cells, found = titles(60), pairs(neighbours(column(tmp_path, titles(60)), 0, 1))
+    terms = [{*(words := cell.split()), *(a + b for a, b in pairwise(words))} for cell in cells]
+    rows = Counter(term for some in terms for term in some)
+    weigh = {term: np.log((len(cells) + 1) / count) ** 2 for term, count in rows.items()}
+    norms = [np.sqrt(sum(weigh[term] for term in some)) for some in terms]
+    for k, mine in enumerate(terms):
+        scores = [-1.0 if k == j else sum(weigh[t] for t in mine & other) / norms[j] for j, other in enumerate(terms)]
+        second, best = np.sort(scores)[-2:]
+        nearest = int(np.argmax(scores))
+        assert best - second < 1e-9 or (min(k, nearest), max(k, nearest)) in found
+
+
 def test_of_many_rows_only_the_rarest_terms_are_indexed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("data_sanitizer.duplicates.neighbours._ENTRIES", 100)
     found = pairs(neighbours(column(tmp_path, titles(400)), 0, 2))
@@ -63,9 +91,9 @@ def test_of_many_rows_only_the_rarest_terms_are_indexed(tmp_path: Path, monkeypa
 
 
 def test_terms_of_many_rows_are_not_read(tmp_path: Path) -> None:
-    assert len(neighbours(column(tmp_path / "a", ["same words"] * (READ + 5)), 0)) == 0
+    assert pairs(neighbours(column(tmp_path / "a", ["same words"] * (READ + 5)), 0)) == set()
     assert pairs(neighbours(column(tmp_path / "b", ["", "a b", "", "a b"]), 0)) == {(1, 3)}
-    assert len(neighbours(column(tmp_path / "c", ["", ""]), 0)) == 0
+    assert pairs(neighbours(column(tmp_path / "c", ["", ""]), 0)) == set()
 
 
 def test_whole_rows_are_compared_as_one_text(tmp_path: Path) -> None:

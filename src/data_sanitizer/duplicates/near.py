@@ -156,7 +156,8 @@ def _candidates(table_: _Table, first: Model, folder: Path) -> Pairs:
     files.find()
     if (first.information >= _INFORMATIVE).sum() <= _FEW_COLUMNS:
         for column in _texts(table_, first):
-            files.add(neighbours(records, int(column)))
+            for pairs in neighbours(records, int(column)):
+                files.add(pairs)
     return files.merged()
 
 

@@ -7,6 +7,7 @@ Neighbours are those with the greatest cosine over the terms read, weights being
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,8 @@ _INDEXED: Final = 40  # terms of a row in the index, and
 _ENTRIES: Final = 8_000_000  # entries of the index: of many rows only their rarest terms
 _BITS: Final = 20  # of a hash choose its counter
 _BLOCK: Final = 1 << 16
+_AT_ONCE: Final = 1 << 19  # rows whose nearest are sought at a time
+_SLOTS: Final = 2048  # places for the rows met by one row, at most READ of them: few enough to stay in the processor's cache
 _ROW = np.uint64(0xFFFFFFFF)
 
 
@@ -119,10 +122,12 @@ def _by_row(terms: Any, starts: Any, lengths: Any, places: Any, runs: Any) -> No
 
 
 @kernel
-def _nearest(terms: Any, starts: Any, lengths: Any, firsts: Any, runs: Any, weights: Any, norms: Any, contents: Any, most: int,
-             scores: Any, touched: Any, order: Any, best: Any) -> None:  # fmt: skip
-    for k in range(len(firsts) - 1):
-        count = _rarest_first(runs, firsts[k], firsts[k + 1], lengths, order)
+def _nearest(terms: Any, starts: Any, lengths: Any, firsts: Any, runs: Any, weights: Any, norms: Any, contents: Any, most: int, row: int,
+             order: Any, best: Any) -> None:  # fmt: skip
+    """Fill best[k] with the nearest of row + k, the nearest first; -1 where there are no more."""
+    rows, sums, touched, scores = np.full(_SLOTS, -1, np.int64), np.empty(_SLOTS), np.empty(_SLOTS, np.int64), np.empty(most)
+    for k in range(len(best)):
+        count = _rarest_first(runs, firsts[row + k], firsts[row + k + 1], lengths, order)
         read, met = 0, 0
         for t in range(count):
             r = order[t]
@@ -131,20 +136,27 @@ def _nearest(terms: Any, starts: Any, lengths: Any, firsts: Any, runs: Any, weig
                 break
             for i in range(starts[r], starts[r] + lengths[r]):
                 other = np.int64(terms[i] & _ROW)
-                if scores[other] == 0.0:
-                    touched[met], met = other, met + 1
-                scores[other] += weights[r]
+                place = _place(rows, other)
+                if rows[place] < 0:
+                    rows[place], sums[place], touched[met], met = other, 0.0, place, met + 1
+                sums[place] += weights[r]
         kept = 0
         for t in range(met):
-            other = touched[t]
-            score = scores[other] / norms[other]
-            scores[other] = 0.0
-            if other == k:
-                continue
-            scores[other] = score
-            kept = _insert(best[k], kept, most, other, scores, contents)
+            other, total = rows[touched[t]], sums[touched[t]]
+            # The norm of a row is at least the root of what is shared with it, so that its score is at most that root.
+            if other != row + k and (kept < most or total >= 0.999999 * scores[kept - 1] ** 2):
+                kept = _insert(best[k], scores, kept, most, other, total / norms[other], contents)
         for t in range(met):
-            scores[touched[t]] = 0.0
+            rows[touched[t]] = -1
+
+
+@kernel
+def _place(rows: Any, other: Any) -> Any:
+    """Where a row is in the open table, or would be."""
+    place = np.int64((np.uint64(other) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)) & (_SLOTS - 1)
+    while rows[place] >= 0 and rows[place] != other:
+        place = (place + 1) & (_SLOTS - 1)
+    return place
 
 
 @kernel
@@ -161,27 +173,27 @@ def _rarest_first(runs: Any, first: int, last: int, lengths: Any, order: Any) ->
 
 
 @kernel
-def _insert(best: Any, kept: int, most: int, other: int, scores: Any, contents: Any) -> Any:
+def _insert(best: Any, scores: Any, kept: int, most: int, other: int, score: float, contents: Any) -> Any:
     """Put a row into the list of the best, ties by content."""
     j = kept if kept < most else most
     while j > 0:
         before = best[j - 1]
-        less = scores[before] < scores[other] or (scores[before] == scores[other] and contents[before] > contents[other])
+        less = scores[j - 1] < score or (scores[j - 1] == score and contents[before] > contents[other])
         if not less:
             break
         if j < most:
-            best[j] = before
+            best[j], scores[j] = before, scores[j - 1]
         j -= 1
     if j < most:
-        best[j] = other
+        best[j], scores[j] = other, score
         return min(kept + 1, most)
     return kept
 
 
-def neighbours(records: Records, column: int, most: int = 5, grams: bool = False) -> NDArray[np.uint64]:
-    """The pairs of all rows with their `most` nearest by one column, as a << 32 | b with a < b, ascending and unique.
+def neighbours(records: Records, column: int, most: int = 5, grams: bool = False) -> Iterator[NDArray[np.uint64]]:
+    """The pairs of all rows with their `most` nearest by one column, some rows at a time: a << 32 | b with a < b, ascending and unique.
 
-    Takes about 15 us a row and 50 bytes for each entry of the index.
+    A pair of rows that are far apart may come with either of them. Takes about 15 us a row and 40 bytes for each entry of the index.
     """
     rows, counters = records.rows, np.zeros(1 << _BITS, np.int64)
     begins, ends = np.empty((2, MOST_TOKENS), np.int64)
@@ -195,24 +207,28 @@ def neighbours(records: Records, column: int, most: int = 5, grams: bool = False
         out = np.empty(len(block) * kept, np.uint64)
         text = records.gather(block, column)
         parts.append(out[: _index(*text, grams, *scratch, counters, weights, int(block[0]), kept, out, norms)].copy())
-    terms = np.sort(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
-    return _pairs(terms, weights, norms, records.contents, most)
+    terms = np.concatenate(parts) if parts else np.empty(0, np.uint64)
+    parts.clear()
+    terms.sort()
+    yield from _pairs(terms, weights, norms, records.contents, most)
 
 
 def _pairs(terms: NDArray[np.uint64], weights: NDArray[np.float64], norms: NDArray[np.float64], contents: NDArray[np.uint64],
-           most: int) -> NDArray[np.uint64]:  # fmt: skip
+           most: int) -> Iterator[NDArray[np.uint64]]:  # fmt: skip
     """Pairs of each row with its nearest, from the sorted index."""
     rows = len(contents)
     hashes = (terms >> np.uint64(32)).astype(np.uint32)
     starts = np.flatnonzero(np.concatenate([np.ones(min(len(terms), 1), np.bool_), hashes[1:] != hashes[:-1]]))
     lengths = np.diff(np.append(starts, len(terms)))
     of = weights[hashes[starts] >> np.uint32(32 - _BITS)]
-    shared = (terms & _ROW).astype(np.int64)[np.repeat(lengths > 1, lengths)]
+    shared = (terms[np.repeat(lengths > 1, lengths)] & _ROW).astype(np.int64)
     firsts = np.concatenate([[0], np.cumsum(np.bincount(shared, minlength=rows))]).astype(np.int64)
+    del hashes, shared
     runs = np.empty(firsts[-1], np.int64)
     _by_row(terms, starts, lengths, firsts[:-1].copy(), runs)
-    best = np.full((rows, most), -1, np.int64)
-    scratch = np.zeros(rows), np.empty(rows, np.int64), np.empty(_INDEXED + 2, np.int64)
-    _nearest(terms, starts, lengths, firsts, runs, of, norms, contents, most, *scratch, best)
-    one, place = np.nonzero(best >= 0)
-    return np.unique(packed_pairs(one, best[one, place]))
+    order = np.empty(_INDEXED + 2, np.int64)
+    for first in range(0, rows, _AT_ONCE):
+        best = np.full((min(_AT_ONCE, rows - first), most), -1, np.int64)
+        _nearest(terms, starts, lengths, firsts, runs, of, norms, contents, most, first, order, best)
+        one, place = np.nonzero(best >= 0)
+        yield np.unique(packed_pairs(one + first, best[one, place]))
