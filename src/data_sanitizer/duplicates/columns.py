@@ -36,7 +36,7 @@ def roles(records: Records) -> Roles:
     """Find the role of every column on the rows with the least content hashes."""
     ids = tuple(np.flatnonzero(identifiers(records)).tolist())
     rows = by_content(records, sample(records.contents, _SAMPLE))
-    prints = records.prints[rows]
+    prints = records.prints_of(rows)
     left = [c for c, kind in enumerate(records.kinds) if kind != "empty" and c not in ids]
     inside = list(_inside(records, rows[:_TEXTS], left))
     contained: dict[int, int] = {}
@@ -65,13 +65,14 @@ def _chain(contained: dict[int, int], column: int) -> Iterator[int]:
 
 def _inside(records: Records, rows: NDArray[np.int64], columns: Sequence[int]) -> Iterator[tuple[int, int, float]]:
     """Part, whole, and the part's share of the words of the whole: words of the one are words of the other, and it has no more values."""
-    words = {c: _word_hashes(records.gather(rows, c)) for c in columns}
-    values = {c: len(np.unique(records.prints[rows, c])) for c in columns}
-    for part, whole in permutations(columns, 2):
-        if values[part] <= values[whole]:
-            both, within, part_words, whole_words = _within(*words[part], *words[whole])
+    part = records.subset(rows)
+    words = {c: _word_hashes(part.gather(np.arange(part.rows), c)) for c in columns}
+    values = {c: len(np.unique(part.prints[:, c])) for c in columns}
+    for one, whole in permutations(columns, 2):
+        if values[one] <= values[whole]:
+            both, within, own_words, whole_words = _within(*words[one], *words[whole])
             if both >= 50 and within > _INSIDE * both:
-                yield part, whole, part_words / whole_words
+                yield one, whole, own_words / whole_words
 
 
 def _word_hashes(text: Text) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
@@ -113,7 +114,7 @@ def _within(offsets: Any, hashes: Any, other_offsets: Any, others: Any) -> tuple
 
 def by_content(records: Records, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """The rows in the order of their content; rows equal but for blanks, which fingerprints leave out, in the order of their text."""
-    text = records.joined(rows, np.arange(len(records.columns)))
+    text = records.subset(rows).joined(np.arange(len(rows)), np.arange(len(records.columns)))
     hashes = np.empty(len(rows), np.uint64)
     _hash_cells(*text, hashes)
     return rows[np.lexsort((hashes, records.contents[rows]))]

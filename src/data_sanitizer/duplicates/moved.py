@@ -21,7 +21,8 @@ _SHARED: Final = 0.01  # of the cells of each column must be values of the other
 def exchanged(records: Records, columns: Sequence[int], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pairs of columns, not of numbers, that share values in the given rows: shape (pairs, 2)."""
     words = [c for c in columns if records.kinds[c] in ("short", "long")]
-    cells = {c: _filled(records.prints[rows, c]) for c in words}
+    prints = records.prints_of(rows)
+    cells = {c: _filled(prints[:, c]) for c in words}
     found = [(c, d) for c, d in combinations(words, 2) if _share(cells[c], cells[d]) >= _SHARED <= _share(cells[d], cells[c])]
     return np.array(found, np.int64).reshape(-1, 2)
 

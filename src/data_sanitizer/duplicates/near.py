@@ -83,7 +83,7 @@ class _Table:
 
     def prints(self, rows: Rows) -> NDArray[np.uint64]:
         """Fingerprints of the columns that are compared."""
-        return np.ascontiguousarray(self.records.prints[rows][:, self.used])
+        return np.ascontiguousarray(self.records.prints_of(rows)[:, self.used])
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,7 @@ def _prepared(records: Records, threads: int) -> _Table:
 def _first_model(table_: _Table) -> Model:
     """What is known before any candidate is seen: how often values and levels agree by chance."""
     frequencies = Frequencies.counted(table_.records.prints, table_.roles.used)
+    table_.records.release()
     exact, equal = table_.exact[table_.used], frequencies.agreement()
     levels = table_.levels(*random_pairs(table_.sample))
     places = {column: k for k, column in enumerate(table_.roles.used)}
@@ -153,6 +154,7 @@ def _candidates(table_: _Table, first: Model, folder: Path) -> Pairs:
     if table_.roles.identifiers:
         for begin in range(0, records.rows, _PART):
             files.append(_CONTENT, _contents(records.prints[begin : begin + _PART], used))
+            records.release()
     files.find()
     if (first.information >= _INFORMATIVE).sum() <= _FEW_COLUMNS:
         for column in _texts(table_, first):
@@ -290,7 +292,7 @@ def _result(table_: _Table, known: Model, scored: _Scored, weights: NDArray[np.f
     if sure:
         groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, model.SURE, against)
         several = np.flatnonzero(np.bincount(groups, minlength=len(rows))[groups] > 1)
-        kept[rows[several]] = survivors(rows[several], groups[several], table_.records.prints[rows[several]])
+        kept[rows[several]] = survivors(rows[several], groups[several], table_.records.prints_of(rows[several]))
     confidences = calibration.probability(weights)
     shown = np.flatnonzero((confidences >= 0.5) | (scored.related >= 0.5))
     levels, bits = _shown(table_, known, scored, shown)

@@ -62,6 +62,10 @@ class Records:
             copy_records(self.text, begins, starts, text)
         return replace(self, contents=self.contents[rows], prints=_picked(self.prints, rows), sizes=sizes, starts=starts, text=text)
 
+    def prints_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The fingerprints of the given rows in memory, of shape (given rows, columns)."""
+        return _picked(self.prints, rows)
+
     def fingerprints(self, column: int) -> NDArray[np.uint64]:
         """The fingerprints of one column in memory, of shape (rows,)."""
         found = np.empty(self.rows, np.uint64)
