@@ -98,21 +98,27 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
     INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also gzip or zstd compressed, or - for standard input. Several inputs
     are cleaned as one table.
     """
-    from data_sanitizer import kernels
     from data_sanitizer.pipeline.sanitize import RunOptions
     from data_sanitizer.recipe import load_recipe
 
     if output is None and not (dry_run or check):
         raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
     resolved = load_recipe(recipe)
-    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit // 8, reading=_read_options(**reading))
-    if not quiet and kernels.never_compiled():
-        click.echo("First run of this version on this machine: it compiles what it needs, which takes up to half a minute, once.", err=True)
+    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit // 8, reading=_read_options(**reading),
+                         tell=_ignore if quiet else _tell)  # fmt: skip
     report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
     if not quiet:
         _print_report(report, as_json, None if dry_run or check else output)
     if check and (changes := _changes(report)):
         raise ChangesFound(count=changes)
+
+
+def _tell(message: str) -> None:
+    click.echo(message, err=True)
+
+
+def _ignore(message: str) -> None:
+    """Say nothing."""
 
 
 def _clean(inputs: list[str], output: Path | None, recipe: Any, options: RunOptions, dry: bool) -> dict[str, Any]:

@@ -137,3 +137,13 @@ def test_what_differs_in_one_telling_column_is_related_not_duplicate(make: Calla
     assert (result.kept == np.arange(table.height)).all()
     assert (result.related >= 0.5).sum() > 0
     assert (result.confidences >= 0.5).sum() < 0.05 * table.height
+
+
+@pytest.mark.parametrize("make", [lambda: people(3000, 5, 0.3)[0], lambda: products(1400, 2)[0]])
+def test_tables_too_large_to_be_mapped_give_the_same(make: Callable[[], pl.DataFrame], monkeypatch: pytest.MonkeyPatch) -> None:
+    table = make()
+    mapped = found(table)
+    monkeypatch.setattr("data_sanitizer.duplicates.records._LARGE", 0)
+    read = found(table)
+    for name in ("a", "b", "confidences", "levels", "bits", "clusters", "kept"):
+        np.testing.assert_array_equal(getattr(mapped, name), getattr(read, name))

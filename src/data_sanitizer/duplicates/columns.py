@@ -65,14 +65,14 @@ def _chain(contained: dict[int, int], column: int) -> Iterator[int]:
 
 def _inside(records: Records, rows: NDArray[np.int64], columns: Sequence[int]) -> Iterator[tuple[int, int, float]]:
     """Part, whole, and the part's share of the words of the whole: words of the one are words of the other, and it has no more values."""
-    chosen = records.subset(rows)
-    words = {c: _word_hashes(chosen.gather(np.arange(len(rows)), c)) for c in columns}
-    values = {c: len(np.unique(chosen.prints[:, c])) for c in columns}
-    for part, whole in permutations(columns, 2):
-        if values[part] <= values[whole]:
-            both, within, part_words, whole_words = _within(*words[part], *words[whole])
+    part = records.subset(rows)
+    words = {c: _word_hashes(part.gather(np.arange(part.rows), c)) for c in columns}
+    values = {c: len(np.unique(part.prints[:, c])) for c in columns}
+    for one, whole in permutations(columns, 2):
+        if values[one] <= values[whole]:
+            both, within, own_words, whole_words = _within(*words[one], *words[whole])
             if both >= 50 and within > _INSIDE * both:
-                yield part, whole, part_words / whole_words
+                yield one, whole, own_words / whole_words
 
 
 def _word_hashes(text: Text) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:

@@ -133,6 +133,7 @@ def _prepared(records: Records, threads: int) -> _Table:
 def _first_model(table_: _Table) -> Model:
     """What is known before any candidate is seen: how often values and levels agree by chance."""
     frequencies = Frequencies.counted(table_.records.prints, table_.roles.used)
+    table_.records.release()
     exact, equal = table_.exact[table_.used], frequencies.agreement()
     levels = table_.levels(*random_pairs(table_.sample))
     places = {column: k for k, column in enumerate(table_.roles.used)}
@@ -153,6 +154,7 @@ def _candidates(table_: _Table, first: Model, folder: Path) -> Pairs:
     if table_.roles.identifiers:
         for begin in range(0, records.rows, _PART):
             files.append(_CONTENT, _contents(records.prints[begin : begin + _PART], used))
+            records.release()
     files.find()
     if (first.information >= _INFORMATIVE).sum() <= _FEW_COLUMNS:
         for column in _texts(table_, first):

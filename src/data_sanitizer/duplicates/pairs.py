@@ -22,7 +22,7 @@ LONGEST_RUN: Final = 60  # rows of a run that are all compared with each other
 NEIGHBOURS: Final = 5  # pairs of a row in a longer run
 MOST_PAIRS: Final = 4  # pairs per row that a template may give; with more, its longest runs are compared with neighbours only
 _MOST_IN_ALL: Final = 20_000_000  # pairs of short runs that a template may give, whatever the rows: 160 MB
-_MERGED: Final = 1 << 22  # pairs merged at a time
+_MERGED: Final = 1 << 20  # pairs merged at a time: 40 MB
 _LOW = np.uint64(0xFFFFFFFF)
 Keys = NDArray[np.uint64]
 

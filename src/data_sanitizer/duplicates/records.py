@@ -64,7 +64,7 @@ class Records:
         return replace(self, contents=self.contents[rows], prints=self.prints_of(rows), sizes=sizes, starts=starts, text=text)
 
     def prints_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """The fingerprints of the given rows in memory, of shape (rows, columns)."""
+        """The fingerprints of the given rows in memory, of shape (given rows, columns)."""
         return _picked(self.prints, rows)
 
     def fingerprints(self, column: int) -> NDArray[np.uint64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from data_sanitizer import formats, run_folder
+from data_sanitizer import formats, kernels, run_folder
 from data_sanitizer.errors import InputChanged, UsageError
 from data_sanitizer.model import ReadOptions
 from data_sanitizer.pipeline import duplicates, golden, pass1, pass2, report
@@ -35,6 +35,7 @@ class RunOptions:
     block: int | None = None  # how much is read at a time, where it shall not be the usual
     memory: int = 128 << 20  # bytes for the structures that grow with the table: the keys of its rows
     reading: ReadOptions = field(default_factory=ReadOptions)
+    tell: Callable[[str], None] = lambda message: None  # gets what a user who waits should know
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
     if len(set(inputs)) < len(inputs):
         raise UsageError(why="The same input is given twice. Name each input once.")
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
+    new = kernels.never_compiled()
     with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside:
         scratch = folder / "scratch"
         scratch.mkdir()
@@ -63,6 +65,8 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             readings = open_all(inputs, options, scratch)
             marks = [_mark(path) for path in inputs]
             hashes = beside.submit(lambda: [_hashed(path) for path in inputs])
+        if new:
+            options.tell("First run of this version on this machine: it compiles what it needs, which takes up to half a minute, once.")
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
             plan = make_plan(recipe, survey.profiles)
