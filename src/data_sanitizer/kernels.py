@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -20,9 +21,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 def cache_folder() -> Path:
     """Where compiled kernels are kept: the user's cache folder, or a new temporary one where that cannot be written.
 
+    One folder a version: numba does not notice that a kernel in another file, which this one calls, has changed.
     The temporary one is private to this process: numba runs what it finds in its cache, so it must not be a place that others can fill.
     """
-    folder = user_cache_path("data-sanitizer") / f"kernels-numba-{numba.__version__}"
+    folder = user_cache_path("data-sanitizer") / f"kernels-{version('data-sanitizer')}-numba-{numba.__version__}"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.access(folder, os.W_OK):

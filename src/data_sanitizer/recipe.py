@@ -48,9 +48,11 @@ _SCOPE = {"only": None, "except": None}
 
 @dataclass(frozen=True, slots=True)
 class DuplicateRules:
-    """Which rows count as duplicates: equal in all columns but `ignore`, or in the columns of `key` alone."""
+    """Which rows count as duplicates: equal in all columns but `ignore`, or in the columns of `key` alone; and, with `near`, those that
+    are one entity although some cells differ. A `key` says what a duplicate is, so no others are sought then."""
 
     remove: bool = True
+    near: bool = True
     ignore: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
 
@@ -154,11 +156,12 @@ def _options(recipe: str, step: str, options: Mapping[str, Any]) -> dict[str, An
 
 
 def _duplicates(recipe: str, given: Any) -> DuplicateRules:
-    fields = ("remove", "ignore", "key")
+    fields = ("remove", "near", "ignore", "key")
     if not isinstance(given, dict):
         raise RecipeError(recipe=recipe, why="`duplicates` is not a mapping", kind="options of duplicates", known=", ".join(fields))
     _known(recipe, "options of duplicates", given, fields)
-    return DuplicateRules(bool(given.get("remove", True)), tuple(given.get("ignore") or ()), tuple(given.get("key") or ()))
+    remove, near = bool(given.get("remove", True)), bool(given.get("near", True))
+    return DuplicateRules(remove, near, tuple(given.get("ignore") or ()), tuple(given.get("key") or ()))
 
 
 def _known(recipe: str, kind: str, given: Any, known: tuple[str, ...]) -> None:

@@ -13,22 +13,14 @@ from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 
 from data_sanitizer import data_cleaning, formats, ledger
-from data_sanitizer.duplicates.exact import ExactDuplicates
-from data_sanitizer.pipeline.pass1 import SourceRows, Survey, in_order
+from data_sanitizer.pipeline import duplicate_tables
+from data_sanitizer.pipeline.duplicates import Found
+from data_sanitizer.pipeline.pass1 import Survey, in_order
 from data_sanitizer.pipeline.pass2 import CleanBlock
 from data_sanitizer.pipeline.spool import ROW_GROUP, ZSTD, Spool
-from data_sanitizer.recipe import Plan, Recipe, converts
+from data_sanitizer.recipe import Plan, converts
 
-DUPLICATES = {
-    "source": pl.String(), "row": pl.UInt64(), "cluster": pl.String(), "survivor_source": pl.String(), "survivor_row": pl.UInt64(),
-    "kind": pl.String(), "confidence": pl.Float32(), "decision": pl.String(),
-}  # fmt: skip
-MATCHES = {
-    "source_a": pl.String(), "row_a": pl.UInt64(), "source_b": pl.String(), "row_b": pl.UInt64(), "confidence": pl.Float32(),
-    "evidence": pl.String(),
-}  # fmt: skip
 QUARANTINE = {"source": pl.String(), "row": pl.UInt64(), "reason": pl.String(), "text": pl.String()}
-RULE = "exact_duplicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +32,10 @@ class Written:
     quarantined: int
 
 
-def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: ExactDuplicates, recipe: Recipe, folder: Path, scratch: Path,
-          output_format: str, threads: int) -> Written:  # fmt: skip
+def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found, folder: Path, scratch: Path, output_format: str,
+          threads: int) -> Written:  # fmt: skip
     """Write cleaned table, ledger, removed rows, quarantine, duplicates and matches into the folder."""
-    out = _Output(blocks, survey, plan, found if recipe.duplicates.remove else _nothing(), scratch, threads)
+    out = _Output(blocks, survey, plan, found, scratch, threads)
     schema = ledger.cleaned_schema(survey.schema, converts(plan))
     with ThreadPoolExecutor(1) as beside:
         entries = beside.submit(_drained, out.entries, ledger.SCHEMA, lambda table: _parquet(table, folder / "ledger.parquet"))
@@ -51,12 +43,8 @@ def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Exact
         entries.result()
     out.removed.write(folder / "removed.parquet")
     out.quarantine.write(folder / "quarantine.parquet")
-    write_duplicates(found, survey.sources, recipe.duplicates.remove, folder)
+    duplicate_tables.write(found, survey.sources, folder)
     return Written(out.kept, out.removed.height, out.quarantine.height)
-
-
-def _nothing() -> ExactDuplicates:
-    return ExactDuplicates(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 def _parquet(table: pl.LazyFrame, path: Path) -> None:
@@ -97,10 +85,25 @@ def free_name(name: str, schema: Mapping[str, pl.DataType]) -> str:
     return name
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Why rows are removed: in words, whether as near-duplicates, and how sure that is."""
+
+    reasons: pl.Series
+    alike: NDArray[np.bool_]
+    confidences: NDArray[np.float32]
+
+    def entries(self, rows: pl.Series, source: str) -> pl.DataFrame:
+        """The ledger entries of these removals."""
+        rule = pl.Series(np.where(self.alike, duplicate_tables.NEAR, duplicate_tables.EXACT), dtype=pl.String)
+        sure = pl.Series(self.confidences)
+        return ledger.entries(rows, source=source, action=ledger.REMOVE, rule=rule, rule_version=1, evidence=self.reasons, confidence=sure)
+
+
 class _Output:
     """The blocks on their way out, and the small tables that fill meanwhile."""
 
-    def __init__(self, blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: ExactDuplicates, scratch: Path,
+    def __init__(self, blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found, scratch: Path,
                  threads: int) -> None:  # fmt: skip
         self._blocks, self._survey, self._plan, self._found, self._threads = blocks, survey, plan, found, threads
         self.removed = Spool(scratch, "removed", removed_schema(survey.schema))
@@ -109,36 +112,36 @@ class _Output:
 
     def kept_rows(self) -> Iterator[pl.DataFrame]:
         """The rows that are kept, as the ledger says that they became, block by block; the others go to their tables."""
-        for block, (frame, gone, survivors) in in_order(iter(self._blocks), self._cleaned, self._threads):
+        for block, (frame, gone, why) in in_order(iter(self._blocks), self._cleaned, self._threads):
             self._quarantine(block)
             if gone.any():
-                self._set_aside(block, gone, survivors)
+                self._set_aside(block, gone, why)
             self.kept += frame.height
             yield frame
 
-    def _cleaned(self, block: CleanBlock) -> tuple[pl.DataFrame, NDArray[np.bool_], NDArray[np.int64]]:
-        """The rows of a block that are kept, which are not, and the survivors of those."""
+    def _cleaned(self, block: CleanBlock) -> tuple[pl.DataFrame, NDArray[np.bool_], Removed]:
+        """The rows of a block that are kept, which are not, and why."""
         frame, rows = block.stored.frame(), block.stored.rows()
-        gone, survivors = self._gone(block, rows)
+        gone, why = self._gone(block)
         entries = pl.read_ipc(block.entries, columns=["row", "column", "action", "new"])
         cleaned = ledger.applied(frame, rows, entries, converts(self._plan))
-        return cleaned.filter(pl.Series(~gone)) if gone.any() else cleaned, gone, survivors
+        return cleaned.filter(pl.Series(~gone)) if gone.any() else cleaned, gone, why
 
     def _quarantine(self, block: CleanBlock) -> None:
         if issues := block.stored.quarantined():
             told = [(block.source.name, i.row, i.reason, i.text) for i in issues]
             self.quarantine.add(pl.DataFrame(told, schema=QUARANTINE, orient="row"))
 
-    def _gone(self, block: CleanBlock, rows: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Which rows of the block are removed, and the survivors of those."""
-        ordinals = block.source.first + rows.astype(np.int64)
-        if not len(self._found.rows):
-            return np.zeros(len(ordinals), bool), np.empty(0, np.int64)
-        place = np.searchsorted(self._found.rows, ordinals).clip(0, len(self._found.rows) - 1)
-        gone = self._found.rows[place] == ordinals
-        return gone, self._found.survivors[place[gone]]
+    def _gone(self, block: CleanBlock) -> tuple[NDArray[np.bool_], Removed]:
+        """Which rows of the block are removed, and why those are."""
+        found, ordinals = self._found, block.ordinals()
+        place = np.searchsorted(found.rows, ordinals).clip(0, max(len(found.rows) - 1, 0))
+        gone = found.rows[place] == ordinals if len(found.rows) else np.zeros(len(ordinals), bool)
+        place = place[gone]
+        reasons = duplicate_tables.reasons(found.survivors[place], found.alike[place], self._survey.sources)
+        return gone, Removed(reasons, found.alike[place], found.confidences[place])
 
-    def _set_aside(self, block: CleanBlock, gone: NDArray[np.bool_], survivors: NDArray[np.int64]) -> None:
+    def _set_aside(self, block: CleanBlock, gone: NDArray[np.bool_], why: Removed) -> None:
         """Keep the removed rows as they were read, but for masked cells: what those held is kept nowhere."""
         rows, numbers = block.stored.frame()[np.flatnonzero(gone)], block.stored.rows()[gone]  # a filter would keep all of the block's text
         if any(action.step == ledger.MASKING for action in self._plan.actions("clean")):
@@ -149,12 +152,9 @@ class _Output:
         told: dict[str, pl.Expr | pl.Series] = {
             source: pl.lit(block.source.name),
             row: pl.Series(numbers),
-            reason: self._reasons(survivors),
+            reason: why.reasons,
         }
         self.removed.add(rows.with_columns(**told).select(list(own)))
-
-    def _reasons(self, survivors: NDArray[np.int64]) -> pl.Series:
-        return placed(survivors, self._survey.sources).select(pl.format("same as row {} of {}", "row", "source"))[:, 0]
 
     def entries(self) -> Iterator[pl.DataFrame]:
         """The ledger: for each source the entries of whole columns, then those of its rows in order."""
@@ -162,41 +162,8 @@ class _Output:
             yield data_cleaning.column_entries(self._plan, source.name)
             for block in (b for b in self._blocks if b.source is source):
                 entries = pl.read_ipc(block.entries)
-                rows = block.stored.rows()
-                gone, survivors = self._gone(block, rows)
+                gone, why = self._gone(block)
                 if gone.any():
-                    removed = pl.Series("row", rows[gone])
-                    removals = ledger.entries(
-                        removed, source=source.name, action=ledger.REMOVE, rule=RULE, rule_version=1, evidence=self._reasons(survivors)
-                    )
+                    removals = why.entries(pl.Series("row", block.stored.rows()[gone]), source.name)
                     entries = pl.concat([entries, removals]).sort("row", maintain_order=True)
                 yield entries
-
-
-def placed(ordinals: NDArray[np.int64], sources: Sequence[SourceRows]) -> pl.DataFrame:
-    """Source name and row number of rows counted over all sources."""
-    firsts = np.array([s.first for s in sources])
-    # A source without rows shares its first ordinal with the next one; the last of them is the one that has the row.
-    number = np.searchsorted(firsts, ordinals, side="right") - 1
-    names = pl.Series("source", [s.name for s in sources], pl.String).gather(number)
-    return pl.DataFrame({"source": names, "row": pl.Series(ordinals - firsts[number], dtype=pl.UInt64)})
-
-
-def write_duplicates(found: ExactDuplicates, sources: Sequence[SourceRows], remove: bool, folder: Path) -> None:
-    """duplicates.parquet and matches.parquet, in order of rows."""
-    survivors = np.unique(found.survivors)
-    ordinals = np.concatenate([found.rows, survivors])
-    leaders = np.concatenate([found.survivors, survivors])
-    kept = np.concatenate([np.full(len(found.rows), not remove), np.full(len(survivors), fill_value=True)])
-    order = np.argsort(ordinals, kind="stable")
-    own, leader = placed(ordinals[order], sources), placed(leaders[order], sources)
-    table = own.with_columns(
-        cluster=pl.Series(leaders[order]).cast(pl.String), survivor_source=leader["source"], survivor_row=leader["row"],
-        kind=pl.lit("exact"),
-        confidence=pl.lit(1.0, pl.Float32), decision=pl.when(pl.Series(kept[order])).then(pl.lit("kept")).otherwise(pl.lit("removed")),
-    )  # fmt: skip
-    a, b = placed(found.survivors, sources), placed(found.rows, sources)
-    matches = pl.DataFrame({"source_a": a["source"], "row_a": a["row"], "source_b": b["source"], "row_b": b["row"]})
-    matches = matches.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit('{"all columns": "exact"}'))
-    for name, frame, schema in (("duplicates", table, DUPLICATES), ("matches", matches, MATCHES)):
-        _parquet(frame.select([pl.col(c).cast(t) for c, t in schema.items()]).lazy(), folder / f"{name}.parquet")

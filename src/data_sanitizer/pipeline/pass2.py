@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from data_sanitizer import data_cleaning, ledger
 from data_sanitizer.data_cleaning import CleanedChunk
-from data_sanitizer.duplicates.exact import ExactDuplicates, Keys, find
+from data_sanitizer.duplicates.exact import Keys
 from data_sanitizer.model import RowIssue
 from data_sanitizer.pipeline.pass1 import SourceRows, Survey, in_order
 from data_sanitizer.pipeline.stored import StoredBlock
@@ -35,24 +35,23 @@ class CleanBlock:
     changed: NDArray[np.int64]  # places among the rows whose key is another after cleaning
     difference: Keys  # and by how much
 
+    def ordinals(self) -> NDArray[np.int64]:
+        """The number of each row when all sources are counted through."""
+        return self.source.first + self.stored.rows().astype(np.int64)
+
 
 def clean(survey: Survey, plan: Plan, recipe: Recipe, threads: int) -> list[CleanBlock]:
     """Clean all rows and correct the keys of the survey; returns the blocks in order."""
     compared = frozenset(recipe.duplicates.columns(list(survey.schema)))
     done = []
     work = partial(_block, survey=survey, plan=plan, compared=compared)
-    for stored, block in in_order(iter(survey.blocks), work, threads):
-        survey.keys.change(block.source.first + stored.rows().astype(np.int64)[block.changed], block.difference)
+    for _, block in in_order(iter(survey.blocks), work, threads):
+        survey.keys.change(block.ordinals()[block.changed], block.difference)
         done.append(replace(block, changed=_NONE, difference=_NO_KEYS))
     return done
 
 
 _NONE, _NO_KEYS = np.empty(0, np.int64), np.empty((0, 2), np.uint64)
-
-
-def duplicates(survey: Survey, budget: int) -> ExactDuplicates:
-    """Rows equal to an earlier one in every compared column, as cleaning left them."""
-    return find(survey.keys, budget)
 
 
 def _block(stored: StoredBlock, *, survey: Survey, plan: Plan, compared: frozenset[str]) -> CleanBlock:

@@ -18,8 +18,8 @@ import polars as pl
 from data_sanitizer import formats, run_folder
 from data_sanitizer.errors import InputChanged, UsageError
 from data_sanitizer.model import ReadOptions
+from data_sanitizer.pipeline import duplicates, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
-from data_sanitizer.pipeline import pass1, pass2, report
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
@@ -33,7 +33,7 @@ class RunOptions:
     force: bool = False
     threads: int = 2
     block: int | None = None  # how much is read at a time, where it shall not be the usual
-    memory: int = 256 << 20  # bytes for the structures that grow with the table: the keys of its rows
+    memory: int = 128 << 20  # bytes for the structures that grow with the table: the keys of its rows
     reading: ReadOptions = field(default_factory=ReadOptions)
 
 
@@ -69,13 +69,13 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
         with clock.stage("pass 2"):
             blocks = pass2.clean(survey, plan, recipe, options.threads)
         with clock.stage("duplicates"):
-            found = pass2.duplicates(survey, options.memory)
+            found = duplicates.find(blocks, survey, plan, recipe, scratch, options.memory, options.threads)
         with clock.stage("write"):
-            written = outputs.write(blocks, survey, plan, found, recipe, folder, scratch, options.output_format,
+            written = outputs.write(blocks, survey, plan, found, folder, scratch, options.output_format,
                                     options.threads)  # fmt: skip
         _check_unchanged(inputs, marks)
         with clock.stage("report"):
-            profile = described_profile(survey)
+            profile = {**described_profile(survey), "near_duplicates": None if found.near is None else found.near.found.figures.as_dict()}
             run_folder.write_json(folder / "profile.json", profile)
             sources = _sources(readings, survey, inputs)
             facts = report.RunFacts(

@@ -1,0 +1,133 @@
+"""What a run says of its duplicates: duplicates.parquet, matches.parquet, and the sentence beside every removed row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data_sanitizer.pipeline.duplicates import Found, Left, Near, Rows, belief
+from data_sanitizer.pipeline.pass1 import SourceRows
+from data_sanitizer.pipeline.spool import ROW_GROUP, ZSTD
+
+DUPLICATES = {
+    "source": pl.String(), "row": pl.UInt64(), "cluster": pl.String(), "survivor_source": pl.String(), "survivor_row": pl.UInt64(),
+    "kind": pl.String(), "confidence": pl.Float32(), "decision": pl.String(),
+}  # fmt: skip
+MATCHES = {
+    "source_a": pl.String(), "row_a": pl.UInt64(), "source_b": pl.String(), "row_b": pl.UInt64(), "confidence": pl.Float32(),
+    "evidence": pl.String(),
+}  # fmt: skip
+EXACT, NEAR = "exact_duplicate", "near_duplicate"  # the rules of the ledger
+_AT_ONCE = 1 << 18  # pairs whose evidence is written at a time
+_EQUAL = '{"all columns":{"level":"exact"}}'
+
+
+def placed(ordinals: Rows, sources: Sequence[SourceRows]) -> pl.DataFrame:
+    """Source name and row number of rows counted over all sources."""
+    firsts = np.array([s.first for s in sources])
+    # A source without rows shares its first ordinal with the next one; the last of them is the one that has the row.
+    number = np.searchsorted(firsts, ordinals, side="right") - 1
+    names = pl.Series("source", [s.name for s in sources], pl.String).gather(number)
+    return pl.DataFrame({"source": names, "row": pl.Series(ordinals - firsts[number], dtype=pl.UInt64)})
+
+
+def reasons(survivors: Rows, alike: NDArray[np.bool_], sources: Sequence[SourceRows]) -> pl.Series:
+    """Why each of the rows is removed: for rows like these."""
+    what = pl.Series("what", np.where(alike, "the same entity as", "same as"), dtype=pl.String)
+    return placed(survivors, sources).with_columns(what).select(pl.format("{} row {} of {}", "what", "row", "source"))[:, 0]
+
+
+def write(found: Found, sources: Sequence[SourceRows], folder: Path) -> None:
+    """duplicates.parquet and matches.parquet, in order of rows."""
+    _sink([_members(found, sources)], DUPLICATES, folder / "duplicates.parquet")
+    same = _pairs(found.exact.survivors, found.exact.rows, sources)
+    same = same.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit(_EQUAL))
+    _sink([same, *(() if found.near is None else _matches(found.left, found.near, sources))], MATCHES, folder / "matches.parquet")
+
+
+def _sink(tables: Sequence[pl.DataFrame], schema: dict[str, pl.DataType], path: Path) -> None:
+    table = pl.concat([t.select([pl.col(c).cast(dtype) for c, dtype in schema.items()]) for t in tables])
+    table.write_parquet(path, compression="zstd", compression_level=ZSTD, row_group_size=ROW_GROUP)
+
+
+def _members(found: Found, sources: Sequence[SourceRows]) -> pl.DataFrame:
+    """Every row of a cluster: rows that are alike, exact copies, and the rows that those are copies of."""
+    same, left, near = found.exact, found.left, found.near
+    alike = np.empty(0, np.int64) if near is None else clustered(near)
+    alone = np.setdiff1d(same.survivors, left.rows(alike))
+    own = np.concatenate([same.rows, left.rows(alike), alone])
+    first = np.concatenate([same.survivors, own[len(same.rows) :]])  # the row left that each is, or says the same as
+    clusters, leaders = _led(left, near, first)
+    survivors, removed = _survivors(found, own, leaders)
+    likely = np.repeat([False, True, False], [len(same.rows), len(alike), len(alone)])
+    decision = np.select([removed, likely & (leaders != own)], ["removed", "review"], "kept")
+    confidence = np.ones(len(own), np.float32)
+    if near is not None:
+        confidence[likely] = belief(near, alike)
+    order = np.argsort(own, kind="stable")
+    survivor = placed(survivors[order], sources)
+    return placed(own[order], sources).with_columns(
+        cluster=pl.Series(clusters[order]).cast(pl.String), survivor_source=survivor["source"], survivor_row=survivor["row"],
+        kind=pl.Series(np.where(likely, "near", "exact")[order], dtype=pl.String), confidence=pl.Series(confidence[order]),
+        decision=pl.Series(decision[order], dtype=pl.String),
+    )  # fmt: skip
+
+
+def clustered(near: Near) -> Rows:
+    """The places of rows that are not alone in their cluster."""
+    labels = near.found.clusters
+    return np.flatnonzero(np.bincount(labels, minlength=len(labels))[labels] > 1)
+
+
+def _led(left: Left, near: Near | None, first: Rows) -> tuple[Rows, Rows]:
+    """For each row left its cluster (named by its first row), and the row of it that would be kept for all."""
+    if near is None:
+        return first, first
+    label = near.found.clusters[left.places(first)]
+    return left.rows(label), left.rows(near.found.kept[label])
+
+
+def _survivors(found: Found, own: Rows, leaders: Rows) -> tuple[Rows, NDArray[np.bool_]]:
+    """The row kept for each, as it is or as it would be; and whether the row is removed for it."""
+    if not len(found.rows):
+        return leaders, np.zeros(len(own), np.bool_)
+    place = np.searchsorted(found.rows, own).clip(0, len(found.rows) - 1)
+    removed = found.rows[place] == own
+    return np.where(removed, found.survivors[place], leaders), removed
+
+
+def _pairs(a: Rows, b: Rows, sources: Sequence[SourceRows]) -> pl.DataFrame:
+    one, other = placed(a, sources), placed(b, sources)
+    return pl.DataFrame({"source_a": one["source"], "row_a": one["row"], "source_b": other["source"], "row_b": other["row"]})
+
+
+def _matches(left: Left, near: Near, sources: Sequence[SourceRows]) -> Iterator[pl.DataFrame]:
+    """The pairs that are one entity at 0.5 or better, with what speaks for it in each column."""
+    found = near.found
+    chosen = np.flatnonzero(found.confidences >= 0.5)
+    for begin in range(0, len(chosen), _AT_ONCE):
+        part = chosen[begin : begin + _AT_ONCE]
+        pairs = _pairs(left.rows(found.a[part]), left.rows(found.b[part]), sources)
+        yield pairs.with_columns(confidence=pl.Series(found.confidences[part]), evidence=evidence(near, part))
+
+
+def evidence(near: Near, pairs: Rows) -> pl.Series:
+    """What speaks for and against each pair: column -> level of agreement and its weight in bits, as JSON."""
+    columns = []
+    for k, name in enumerate(near.columns):
+        names = pl.Series(levels_named(int(near.exact[k])), dtype=pl.String)
+        level = names.gather(near.found.levels[pairs, k].astype(np.uint32))
+        bits = pl.Series(near.found.bits[pairs, k]).cast(pl.Float64).round(2)
+        columns.append(pl.DataFrame({"level": level, "bits": bits}).to_struct(name))
+    return pl.DataFrame(columns).to_struct("evidence").struct.json_encode()
+
+
+def levels_named(exact: int) -> list[str]:
+    """The levels of a column in words, from 0 to that of equal cells; a column that was not compared has only the first."""
+    graded = {3: ["similar"], 4: ["similar", "close"], 7: ["slight", "some", "similar", "close", "very close"]}
+    between = graded.get(exact, [f"alike {k}" for k in range(1, exact - 1)])
+    return ["not compared"] if exact == 0 else ["not compared", "differs", *between, "exact"]

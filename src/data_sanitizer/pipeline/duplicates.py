@@ -1,0 +1,143 @@
+"""Which rows are one entity: first those that say the same in every column, then, among those left, near-duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from data_sanitizer import extensions, ledger
+from data_sanitizer.duplicates import exact
+from data_sanitizer.duplicates.exact import ExactDuplicates
+from data_sanitizer.pipeline.pass1 import Survey, in_order
+from data_sanitizer.pipeline.pass2 import CleanBlock
+from data_sanitizer.recipe import Plan, Recipe, converts
+
+if TYPE_CHECKING:
+    from data_sanitizer.duplicates.near import NearDuplicates
+
+Rows = NDArray[np.int64]  # rows counted over all sources
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The rows that are compared with one another: all but those that were set aside or equal an earlier one."""
+
+    gone: Rows  # ascending
+    height: int
+
+    def rows(self, places: Rows) -> Rows:
+        """The rows at places among those left."""
+        before = self.gone - np.arange(len(self.gone))  # how many rows are left before each that is gone
+        return np.asarray(places + np.searchsorted(before, places, side="right"))
+
+    def places(self, rows: Rows) -> Rows:
+        """The places of rows that are left."""
+        return np.asarray(rows - np.searchsorted(self.gone, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """The near-duplicates among the rows left (see `duplicates.near.NearDuplicates`), and how their columns were compared."""
+
+    found: NearDuplicates
+    columns: tuple[str, ...]
+    exact: NDArray[np.int8]  # the level of equal cells, one a column; 0 where a column was not compared
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All duplicates of a table. `rows` to `confidences` tell of the rows to remove, ascending: which are kept for them, how sure it is."""
+
+    exact: ExactDuplicates
+    left: Left
+    near: Near | None
+    rows: Rows
+    survivors: Rows
+    alike: NDArray[np.bool_]  # removed as a near-duplicate, not as an exact one
+    confidences: NDArray[np.float32]
+
+
+def find(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, recipe: Recipe, scratch: Path, memory: int, threads: int) -> Found:
+    """Find the duplicates of the rows as cleaning left them; `memory` bounds the keys in bytes."""
+    same = exact.find(survey.keys, memory)
+    left = _left(blocks, same, survey)
+    columns = recipe.duplicates.columns(list(survey.schema))
+    near = None
+    if recipe.duplicates.near and not recipe.duplicates.key and left.height > 1 and columns:
+        near = _near(blocks, left, columns, plan, scratch, threads)
+    if not recipe.duplicates.remove:
+        return Found(same, left, near, *_none_removed())
+    return Found(same, left, near, *_removed(same, left, near))
+
+
+def _left(blocks: Sequence[CleanBlock], same: ExactDuplicates, survey: Survey) -> Left:
+    aside = [b.source.first + i.row for b in blocks for i in b.stored.quarantined()]
+    gone = np.sort(np.concatenate([same.rows, np.array(aside, np.int64)]))
+    return Left(gone, survey.rows - len(gone))
+
+
+def _near(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan: Plan, scratch: Path, threads: int) -> Near:
+    from data_sanitizer.duplicates import near
+    from data_sanitizer.duplicates.comparison import measures
+    from data_sanitizer.duplicates.records import RecordFile
+
+    folder = scratch / "near"
+    folder.mkdir()
+    file = RecordFile(folder)
+    for frame in _own_words(blocks, left, columns, plan, threads):
+        file.append(frame)
+    records = file.finish()
+    found = near.find(records, folder, threads)
+    levels = np.array([m.exact if m else 0 for m in measures(records.kinds)], np.int8)
+    return Near(found, records.columns, levels)
+
+
+def _own_words(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan: Plan, threads: int) -> Iterator[pl.DataFrame]:
+    """The rows left as cleaning made them, as text, but without values that steps put in: those say nothing about identity."""
+    converted = {name: action for name, action in converts(plan).items() if name in columns}
+    inventing = [a.step for a in plan.actions("clean") if getattr(extensions.load("steps", a.step), "INVENTS", False)]
+
+    def read(block: CleanBlock) -> pl.DataFrame:
+        rows, ordinals = block.stored.rows(), block.ordinals()
+        entries = pl.read_ipc(block.entries, columns=["row", "column", "action", "new", "rule"]).filter(pl.col("column").is_in(columns))
+        own = entries.filter(~pl.any_horizontal([ledger.made_by(step) for step in inventing])) if inventing else entries
+        cleaned = ledger.applied(block.stored.frame(columns), rows, own, converted)
+        staying = ~np.isin(ordinals, left.gone)
+        return (cleaned if staying.all() else cleaned.filter(pl.Series(staying))).select(pl.col(columns).cast(pl.String))
+
+    for _, frame in in_order(iter(blocks), read, threads):
+        yield frame
+
+
+def _none_removed() -> tuple[Rows, Rows, NDArray[np.bool_], NDArray[np.float32]]:
+    return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.float32)
+
+
+def _removed(same: ExactDuplicates, left: Left, near: Near | None) -> tuple[Rows, Rows, NDArray[np.bool_], NDArray[np.float32]]:
+    """The rows to remove and the rows kept for them, which stay: an exact copy of a near-duplicate follows it."""
+    if near is None:
+        return same.rows, same.survivors, np.zeros(len(same.rows), np.bool_), np.ones(len(same.rows), np.float32)
+    kept = near.found.kept
+    places = np.flatnonzero(kept != np.arange(len(kept)))
+    followed = left.rows(kept[left.places(same.survivors)])
+    rows = np.concatenate([same.rows, left.rows(places)])
+    survivors = np.concatenate([followed, left.rows(kept[places])])
+    alike = np.repeat([False, True], [len(same.rows), len(places)])
+    confidences = np.concatenate([np.ones(len(same.rows), np.float32), belief(near, places)])
+    order = np.argsort(rows, kind="stable")
+    return rows[order], survivors[order], alike[order], confidences[order]
+
+
+def belief(near: Near, places: Rows) -> NDArray[np.float32]:
+    """How sure it is that the rows at these places belong to their clusters: the best match that each has there."""
+    found, best = near.found, np.zeros(len(near.found.kept), np.float32)
+    within = found.clusters[found.a] == found.clusters[found.b]
+    for side in (found.a, found.b):
+        np.maximum.at(best, side[within], found.confidences[within])
+    return np.asarray(best[places])
