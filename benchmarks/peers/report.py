@@ -108,7 +108,7 @@ def write_section(page: Path, results: Sequence[dict[str, Any]]) -> None:
 
 def section(results: Sequence[dict[str, Any]]) -> str:
     """The section in Markdown: what was compared, a table for each result, how to read it."""
-    intro = Path(__file__).with_name("section.md").read_text(encoding="utf-8").strip()
+    intro = Path(__file__).with_name("section.txt").read_text(encoding="utf-8").strip()
     peers = {run["name"]: run for found in results for run in found["runs"]}
     who = "\n".join(f"- **{run['name']} {run['version']}**: {run['how']}" for run in peers.values())
     return "\n\n".join([intro.replace("PEERS", who), *(_table(found) for found in results)])
