@@ -22,7 +22,7 @@ PEERS = {
     "splink": "blocking rules and comparisons by hand, no labels",
     "goldenmatch": "no configuration",
     "recordlinkage": "blocking and comparisons by hand, ECM",
-    "dedupe": "columns by hand, 200 labelled pairs from the truth",
+    "dedupe": "columns by hand, codes exact, 200 labelled pairs from the truth",
     "datasketch": "MinHash LSH of whole rows",
     "pandas": "`drop_duplicates`",
 }

@@ -37,8 +37,12 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], li
     with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
         start = time.monotonic()
         child = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err, start_new_session=True)
-        peak, failure = _watched(child, start, limits)
-        seconds = time.monotonic() - start
+        try:
+            peak, failure = _watched(child, start, limits)
+        finally:
+            seconds = time.monotonic() - start
+            if child.poll() is None:
+                _stop(child)
     if failure is None and child.returncode:
         failure = f"failed: {_last_words(folder / 'stderr.txt')}"
     return Measured(seconds, peak, failure)
