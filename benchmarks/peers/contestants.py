@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from pathlib import Path
 
@@ -62,8 +62,9 @@ def peer(name: str, python: Path, table: Table, limits: measure.Limits) -> Run:
         measured = measure.run(command, folder, {**kept, **ENVIRONMENT, "HOME": str(folder)}, limits)
         found = [] if measured.failure else list(_answers(folder))
         if found:
-            untimed = json.loads((folder / "settings.json").read_text())["untimed_seconds"]
-            measured = measure.Measured(measured.seconds - untimed, measured.peak, None)
+            more = json.loads((folder / "settings.json").read_text())
+            seconds, cpu = measured.seconds - more["untimed_seconds"], measured.cpu_seconds - more["untimed_cpu_seconds"]
+            measured = replace(measured, seconds=seconds, cpu_seconds=cpu)
     return Run(name, environments.version(name), PEERS[name], measured, found)
 
 

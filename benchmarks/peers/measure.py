@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -25,9 +26,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Wall seconds from the start of the process to its end, most bytes resident at one time, and why it did not finish, if so."""
+    """Of one run: wall seconds from the start of the process to its end, processor seconds, most bytes resident, why it did not finish."""
 
     seconds: float
+    cpu_seconds: float
     peak: int
     failure: str | None
 
@@ -35,7 +37,7 @@ class Measured:
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], limits: Limits) -> Measured:
     """Run the command in the folder until it ends or reaches a limit; what it prints goes to files there."""
     with (folder / "stdout.txt").open("wb") as out, (folder / "stderr.txt").open("wb") as err:
-        start = time.monotonic()
+        start, used = time.monotonic(), _cpu_seconds()
         child = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err, start_new_session=True)
         try:
             peak, failure = _watched(child, start, limits)
@@ -45,7 +47,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], li
                 _stop(child)
     if failure is None and child.returncode:
         failure = f"failed: {_last_words(folder / 'stderr.txt')}"
-    return Measured(seconds, peak, failure)
+    return Measured(seconds, _cpu_seconds() - used, peak, failure)
 
 
 def warm(path: Path) -> None:
@@ -53,6 +55,12 @@ def warm(path: Path) -> None:
     with path.open("rb") as file:
         while file.read(1 << 24):
             pass
+
+
+def _cpu_seconds() -> float:
+    """What the processes that have ended so far, and those they waited for, have used of the processors."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watched(child: subprocess.Popen[bytes], start: float, limits: Limits) -> tuple[int, str | None]:

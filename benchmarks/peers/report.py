@@ -17,7 +17,7 @@ from benchmarks.peers.score import Found, all_pairs, near_pairs
 from benchmarks.peers.tables import Table
 
 BEGIN, END = "<!-- python -m benchmarks.peers writes from here -->", "<!-- python -m benchmarks.peers writes to here -->"
-HEADINGS = ("who", "seconds", "ratio", "peak MB", "near P", "near R", "near F1", "all P", "all R", "all F1")
+HEADINGS = ("who", "seconds", "ratio", "CPU s", "peak MB", "near P", "near R", "near F1", "all P", "all R", "all F1")
 OURS = "Data Sanitizer"
 
 
@@ -33,7 +33,7 @@ def result(table: Table, runs: Sequence[Run], seconds: float) -> dict[str, Any]:
         "machine": {
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-            "load_before": round(os.getloadavg()[0], 1),
+            "load_after": round(os.getloadavg()[0], 1),
             "python": python_version(),
         },
         "runs": [_run(run, table) for run in runs],
@@ -46,6 +46,7 @@ def _run(run: Run, table: Table) -> dict[str, Any]:
         "version": run.version,
         "how": run.how,
         "seconds": round(run.measured.seconds, 2),
+        "cpu_seconds": round(run.measured.cpu_seconds, 2),
         "peak_mb": round(run.measured.peak / 1e6),
         "failure": run.measured.failure,
         "answers": [_answer(found, table) for found in run.found],
@@ -69,9 +70,14 @@ def lines(found: dict[str, Any]) -> Iterator[list[str]]:
     ours = next((run["seconds"] for run in found["runs"] if run["name"] == OURS and not run["failure"]), None)
     for run in found["runs"]:
         name = run["name"] if run["name"] == OURS else f"{run['name']} {run['version']}"
-        times = [f"{run['seconds']:.1f}", f"{run['seconds'] / ours:.1f}" if ours else "", f"{run['peak_mb']:,}"]
+        times = [
+            f"{run['seconds']:.1f}",
+            f"{run['seconds'] / ours:.1f}" if ours else "",
+            f"{run['cpu_seconds']:.1f}",
+            f"{run['peak_mb']:,}",
+        ]
         if run["failure"]:
-            yield [f"{name}: {run['failure']}", *times[:1], "", times[2], *[""] * 6]
+            yield [f"{name}: {run['failure']}", times[0], "", *times[2:], *[""] * 6]
         for answer in shown(run):
             figures = [f"{answer[over][key]:.4f}" for over in ("near", "all") for key in ("precision", "recall", "f1")]
             yield [f"{name}, {answer['setting']}", *times, *figures]

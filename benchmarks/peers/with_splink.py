@@ -106,7 +106,7 @@ def trained(table: Path, kind: str) -> tuple[Linker, int]:
     linker = Linker(DuckDBAPI(connection).register("prepared"), settings, log_level=None)
     certain = [block_on(*columns) for columns in CERTAIN[kind]]
     linker.training.estimate_probability_two_random_records_match(certain, recall=0.8)
-    linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=1)
+    linker.training.estimate_u_using_random_sampling(max_pairs=1e6, seed=1)
     for columns in TRAINING[kind]:
         linker.training.estimate_parameters_using_expectation_maximisation(block_on(*columns))
     return linker, rows
