@@ -60,11 +60,10 @@ def peer(name: str, python: Path, table: Table, limits: measure.Limits) -> Run:
         command = [str(python), str(script), str(table.path), table.kind, str(folder), str(table.labels)]
         kept = {key: os.environ[key] for key in ("PATH", "LANG", "TMPDIR") if key in os.environ}
         measured = measure.run(command, folder, {**kept, **ENVIRONMENT, "HOME": str(folder)}, limits)
-        found = [] if measured.failure else list(_answers(folder))
-        if found:
-            more = json.loads((folder / "settings.json").read_text())
-            seconds, cpu = measured.seconds - more["untimed_seconds"], measured.cpu_seconds - more["untimed_cpu_seconds"]
-            measured = replace(measured, seconds=seconds, cpu_seconds=cpu)
+        if (folder / "answers.json").exists():  # stopped or not, the first answer was there in time
+            timed = json.loads((folder / "answers.json").read_text())
+            measured = replace(measured, seconds=timed["timed_at"] - measured.start, cpu_seconds=timed["cpu_seconds"], failure=None)
+        found = list(_answers(folder))
     return Run(name, environments.version(name), PEERS[name], measured, found)
 
 
@@ -75,7 +74,8 @@ def _folder() -> Iterator[Path]:
 
 
 def _answers(folder: Path) -> Iterator[Found]:
-    for place, setting in enumerate(json.loads((folder / "settings.json").read_text())["settings"]):
+    told = folder / "answers.json"
+    for place, setting in enumerate(json.loads(told.read_text())["settings"] if told.exists() else []):
         yield Found(setting, pl.Series((folder / f"labels-{place}.txt").read_text().split()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -26,8 +27,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Of one run: wall seconds from the start of the process to its end, processor seconds, most bytes resident, why it did not finish."""
+    """Of one run: when it started by the monotonic clock, wall and processor seconds, most bytes resident, why it did not finish."""
 
+    start: float
     seconds: float
     cpu_seconds: float
     peak: int
@@ -47,7 +49,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], li
                 _stop(child)
     if failure is None and child.returncode:
         failure = f"failed: {_last_words(folder / 'stderr.txt')}"
-    return Measured(seconds, _cpu_seconds() - used, peak, failure)
+    return Measured(start, seconds, _cpu_seconds() - used, peak, failure)
 
 
 def warm(path: Path) -> None:
@@ -102,6 +104,6 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 
 
 def _last_words(path: Path) -> str:
-    """The last line of an error message."""
+    """The begin of the last line of an error message, without the module of the error."""
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:200] if lines else "no message"
+    return re.sub(r"^(\w+\.)+(?=\w+:)", "", lines[-1])[:80] if lines else "no message"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,17 +23,25 @@ NO_VALUE = {"", "n/a", "null", "-", "none", "#n/a", "nan"}  # what whoever confi
 def main(peer: Callable[[Path, str], Iterator[Answer]]) -> None:
     """Run the peer on the table of the command line and write its answers."""
     table, kind, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    answers = peer(table, kind)
-    settings = [written(next(answers), folder, 0)]
-    wall, cpu = time.monotonic(), time.process_time()
-    settings += [written(answer, folder, place) for place, answer in enumerate(answers, 1)]
-    untimed = {"untimed_seconds": time.monotonic() - wall, "untimed_cpu_seconds": time.process_time() - cpu}
-    (folder / "settings.json").write_text(json.dumps({"settings": settings, **untimed}))
+    answers = enumerate(peer(table, kind))
+    settings = [written(next(answers), folder)]
+    timed = {"timed_at": time.monotonic(), "cpu_seconds": sum(os.times()[:4])}
+    told(folder, {"settings": settings, **timed})
+    for answer in answers:
+        settings.append(written(answer, folder))
+        told(folder, {"settings": settings, **timed})
 
 
-def written(answer: Answer, folder: Path, place: int) -> str:
+def told(folder: Path, answers: dict[str, object]) -> None:
+    """Say which answers there are, all at once, so that a peer may be stopped at any time."""
+    aside = folder / "answers.tmp"
+    aside.write_text(json.dumps(answers))
+    aside.rename(folder / "answers.json")
+
+
+def written(answer: tuple[int, Answer], folder: Path) -> str:
     """Write one answer as a label a line; gives the name of its setting."""
-    setting, labels = answer
+    place, (setting, labels) = answer
     (folder / f"labels-{place}.txt").write_text("\n".join(map(str, labels)) + "\n")
     return setting
 
