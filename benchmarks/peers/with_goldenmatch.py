@@ -20,12 +20,12 @@ def peer(table: Path, kind: str) -> Iterator[Answer]:
 
 
 def deduplicated(table: Path) -> tuple[str, goldenmatch.DedupeResult]:
-    """Its result; where it refuses a large table because it does not trust its own configuration, that of going on, as its message offers."""
+    """Its result; where it refuses, not trusting its own configuration, that of going on as its message offers."""
     try:
         return "no configuration", goldenmatch.dedupe(str(table))
     except ControllerNotConfidentError:
         given = csv.read_csv(table, parse_options=csv.ParseOptions(newlines_in_values=True))
-        return "refused, then told to go on", goldenmatch.dedupe_df(given, confidence_required=False)
+        return "refused, then told to go on", goldenmatch.dedupe_df(given, confidence_required=False, allow_red_config=True)
 
 
 if __name__ == "__main__":
