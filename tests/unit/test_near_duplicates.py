@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from data_sanitizer.duplicates.calibration import calibration_error
+from data_sanitizer.duplicates.near import never_agreed
 from tests.unit.near_tables import figures, found, people, products, words
 
 
@@ -147,3 +148,13 @@ def test_tables_too_large_to_be_mapped_give_the_same(make: Callable[[], pl.DataF
     read = found(table)
     for name in ("a", "b", "confidences", "levels", "bits", "clusters", "kept"):
         np.testing.assert_array_equal(getattr(mapped, name), getattr(read, name))
+
+
+def test_what_differs_in_all_sure_pairs_tells_them_apart() -> None:
+    exact = np.array([7, 4], np.int8)
+    levels = np.array([[7, 3]] * 20 + [[6, 4], [7, 0]], np.int8)
+    sure = np.ones(len(levels), np.bool_)
+    assert never_agreed(levels, sure, exact).tolist() == [True] * 20 + [False, False]
+    often = np.concatenate([levels, np.array([[7, 4]] * 5, np.int8)])
+    assert not never_agreed(often, np.ones(len(often), np.bool_), exact).any()
+    assert not never_agreed(levels[:5], sure[:5], exact).any()

@@ -35,6 +35,8 @@ _KEPT_A_ROW: Final = 60
 _OPEN: Final = 14.0  # bits: beyond it no second opinion changes the answer
 _FEW_COLUMNS: Final = 5  # informative ones: with so few, templates alone find too little
 _INFORMATIVE: Final = 4.0  # bits
+_SEEN: Final = 8  # sure pairs with both cells, from which on it counts that a column never agrees
+_SELDOM: Final = 0.05
 _WORDS: Final = 3.0  # mean words of a long text
 _CONTENT: Final = 1 << 20  # number of the key of all columns that are compared
 
@@ -113,6 +115,7 @@ def find(records: Records, folder: Path, threads: int = 1) -> NearDuplicates:
         return _nothing(records, known.figures(identifiable=False, reason=weakness))
     scored = _scored(table, known, a, b, levels)
     weights, sure = _confident(table, known, scored)
+    weights = _unsure(weights, never_agreed(scored.levels, weights >= model.SURE, table.exact[table.used]))
     return _result(table, known, scored, weights, sure)
 
 
@@ -266,6 +269,17 @@ def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[n
     weights = calibration.second_opinion(scored.weights, scored.duplicate, stands)
     contradicted = ((scored.levels == 1) & known.identifying()).any(axis=1) | known.contradicted(scored.levels)
     return _uncontested(scored, _unsure(weights, contradicted)), sure
+
+
+def never_agreed(levels: NDArray[np.int8], sure: NDArray[np.bool_], exact: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which pairs differ in a column in which hardly any sure pair has equal cells: what differs in all duplicates is no error but tells
+    them apart, as the number of a measure does among measures of one hospital.
+    """
+    found = np.zeros(len(levels), np.bool_)
+    filled, equal = (levels[sure] > 0).sum(axis=0), (levels[sure] == exact).sum(axis=0)
+    for column in np.flatnonzero((filled >= _SEEN) & (equal < _SELDOM * filled)):
+        found |= (levels[:, column] > 0) & (levels[:, column] < exact[column])
+    return found
 
 
 def _unsure(weights: NDArray[np.float64], contradicted: NDArray[np.bool_]) -> NDArray[np.float64]:
