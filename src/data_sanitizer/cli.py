@@ -85,7 +85,13 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option("--keep-duplicates", is_flag=True, help="Report duplicates, remove none.")
 @click.option("--dry-run", is_flag=True, help="Do everything, write nothing, print the summary.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if anything would be changed.")
-@click.option("--memory-limit", default="1GB", show_default=True, callback=_bytes, help="Memory for what grows with the table.")
+@click.option(
+    "--memory-limit",
+    default="1GB",
+    show_default=True,
+    callback=_bytes,
+    help="Memory for the keys of rows: an eighth of it. The search for near-duplicates does not keep to it yet.",
+)
 @click.option("--threads", type=click.IntRange(1), help="Threads to use. [default: one a core]")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from data_sanitizer.duplicates.comparison import Bar, Comparison, Measure, Yardstick, all_pairs, measures, rarities
+from data_sanitizer.duplicates.comparison import Bar, Comparison, Measure, all_pairs, measures, rarities
 from data_sanitizer.duplicates.records import RecordFile, Records
 
 PEOPLE = pl.DataFrame(
@@ -67,9 +67,12 @@ def test_a_pair_that_cannot_pass_the_bar_is_not_read_further(records: Records) -
 
 
 def test_a_column_without_a_measure_is_no_evidence(records: Records) -> None:
-    one = Measure((Yardstick("token_cosine", (0.5,)),))
-    levels = comparison(records, None, Measure((Yardstick("numbers", (0.5, 0.9)),)), one, None).levels(np.array([0, 0]), np.array([2, 4]))
-    assert levels.tolist() == [[0, 3, 3, 0], [0, 1, 1, 0]]
+    a, b = next(all_pairs(records.rows))
+    whole, two = measures(records.kinds), comparison(records).levels(a, b)
+    levels = comparison(records, None, whole[1], whole[2], None).levels(a, b)
+    assert two[:, 0].any()
+    assert (levels[:, [0, 3]] == 0).all()
+    assert (levels[:, 1:3] == two[:, 1:3]).all()
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 7, 1500])

@@ -55,19 +55,3 @@ def test_ratio_of_sorted_tokens_is_the_token_sort_ratio(one: str, other: str) ->
 def test_ratio_is_not_worked_out_where_the_lengths_forbid_it() -> None:
     cells = text("a" * 10, "a" * 100, "a" * 12)
     assert similarity.ratio(cells, np.array([0, 0]), np.array([1, 2]), 0.6).tolist() == [0, pytest.approx(20 / 22)]
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "score"),
-    [
-        ("19 99", "19 90", 0.9955),
-        ("1 234", "1234", 1),
-        ("1 234 50", "1234 5", 1),
-        ("100", "50", 0.5),
-        ("0", "0", 1),
-        ("a1", "1", 0),
-        ("", "1", 0),
-    ],
-)
-def test_numbers_are_compared_by_their_relative_difference(one: str, other: str, score: float) -> None:
-    assert similarity.numbers(text(one, other), *first_two())[0] == pytest.approx(score, abs=1e-4)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sanitizer.duplicates import grams, similarity, tokens
+from data_sanitizer.duplicates import grams, similarity
 from data_sanitizer.duplicates.cells import Text, squeezed
 from data_sanitizer.duplicates.records import Records
 from data_sanitizer.kernels import kernel
@@ -21,6 +21,7 @@ from data_sanitizer.kernels import kernel
 Levels = NDArray[np.int8]  # (pairs, columns)
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
+Rarity = NDArray[np.int32] | None  # the weight of every gram in a column, see `grams.rarity`; None where nobody asks
 _CHUNK: Final = 1 << 13  # pairs a thread works on at a time
 _WHOLE: Final = 4096  # rows of a table that are all read for a chunk
 
@@ -44,20 +45,17 @@ class Measure:
         """The level of equal cells."""
         return 2 + len(self.yardsticks[0].thresholds)
 
+    @property
+    def by_grams(self) -> bool:
+        """Whether it needs to know how rare grams are."""
+        return any(yardstick.scorer == "grams" for yardstick in self.yardsticks)
+
 
 MEASURES: Final[Mapping[str, Measure]] = {
     "number": Measure((Yardstick("edits", (-2, -1)),)),
     "short": Measure((Yardstick("jaro", (0.80, 0.92)), Yardstick("token_sort", (0.90, 0.90)))),
     "long": Measure((Yardstick("grams", (0.20, 0.35, 0.50, 0.65, 0.80)),)),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Rarity:
-    """How rare the grams and tokens of a column are; None where nobody asks."""
-
-    grams: NDArray[np.int32] | None = None
-    tokens: tokens.Frequencies | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,20 +177,13 @@ def measures(kinds: Sequence[str]) -> tuple[Measure | None, ...]:
 
 
 def rarities(records: Records, measures: Sequence[Measure | None], rows: Rows) -> tuple[Rarity, ...]:
-    """How rare terms are in the columns whose measure asks for it, counted in the given rows."""
+    """How rare grams are in the columns whose measure asks for it, counted in the given rows."""
     part = records.subset(rows)
-    return tuple(_rarity(part, column, measure) for column, measure in enumerate(measures))
+    return tuple(_rarity(part, column) if measure and measure.by_grams else None for column, measure in enumerate(measures))
 
 
-def _rarity(part: Records, column: int, measure: Measure | None) -> Rarity:
-    scorers = {yardstick.scorer for yardstick in measure.yardsticks} if measure else set()
-    if not scorers & {"grams", "token_cosine"}:
-        return Rarity()
-    text = part.gather(np.arange(part.rows), column)
-    return Rarity(
-        grams=grams.rarity(*grams.frequencies(text)) if "grams" in scorers else None,
-        tokens=tokens.frequencies(text) if "token_cosine" in scorers else None,
-    )
+def _rarity(part: Records, column: int) -> NDArray[np.int32]:
+    return grams.rarity(*grams.frequencies(part.gather(np.arange(part.rows), column)))
 
 
 def _edits(text: Text, left: Rows, right: Rows, yardstick: Yardstick, rarity: Rarity) -> Scores:
@@ -207,27 +198,16 @@ def _token_sort(text: Text, left: Rows, right: Rows, yardstick: Yardstick, rarit
     return similarity.ratio(similarity.sorted_tokens(text), left, right, yardstick.thresholds[0])
 
 
-def _numbers(text: Text, left: Rows, right: Rows, yardstick: Yardstick, rarity: Rarity) -> Scores:
-    return similarity.numbers(text, left, right)
-
-
 def _grams(text: Text, left: Rows, right: Rows, yardstick: Yardstick, rarity: Rarity) -> Scores:
-    assert rarity.grams is not None
-    return grams.cosine(text, left, right, rarity.grams)
-
-
-def _token_cosine(text: Text, left: Rows, right: Rows, yardstick: Yardstick, rarity: Rarity) -> Scores:
-    assert rarity.tokens is not None
-    return tokens.overlap(tokens.terms(text, rarity.tokens), left, right)
+    assert rarity is not None
+    return grams.cosine(text, left, right, rarity)
 
 
 SCORERS: Final[Mapping[str, Callable[[Text, Rows, Rows, Yardstick, Rarity], Scores]]] = {
     "edits": _edits,  # minus the edits, blanks left out
     "jaro": _jaro,  # Jaro-Winkler
     "token_sort": _token_sort,  # longest common subsequence of the sorted tokens
-    "numbers": _numbers,  # 1 - relative difference
     "grams": _grams,  # cosine of 3-grams weighted by rarity
-    "token_cosine": _token_cosine,  # cosine of tokens weighted by rarity, one wrong letter forgiven
 }
 
 

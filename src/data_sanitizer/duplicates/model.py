@@ -328,12 +328,18 @@ def _tables(chance: Chance, belief: Any) -> Floats:
     return table
 
 
+def _shares(chance: Chance, counted: Floats, belief: Any, weight: float) -> Floats:
+    """The counts of levels, with a belief that weighs so many counts, as shares of each column."""
+    table = counted + weight * _tables(chance, belief)
+    table[:, 0] = 0
+    return np.asarray(table / table.sum(axis=1, keepdims=True))
+
+
 def _duplicates(chance: Chance, counted: Floats) -> Floats:
     """Levels among duplicates: the counts with the belief, held within what duplicates can be."""
-    table = np.zeros_like(counted)
+    shares, table = _shares(chance, counted, _duplicate_belief, _BELIEF), np.zeros_like(counted)
     for column, exact in enumerate(int(e) for e in chance.exact):
-        levels = counted[column, 1 : exact + 1] + _BELIEF * _duplicate_belief(exact)
-        levels /= levels.sum()
+        levels = shares[column, 1 : exact + 1]
         if exact == 4:
             levels[0] = np.clip(levels[0], 0.01, _UNLIKE[CLEAR])
             levels[-1] = max(levels[-1], 0.4)
@@ -346,11 +352,8 @@ def _duplicates(chance: Chance, counted: Floats) -> Floats:
 
 
 def _related(chance: Chance, counts: Floats) -> Floats:
-    table = np.zeros_like(counts)
-    for column, exact in enumerate(int(e) for e in chance.exact):
-        levels = counts[column, 1 : exact + 1] + _RELATED_BELIEF * _related_belief(exact)
-        table[column, 1 : exact + 1] = np.clip(levels / levels.sum(), 0.002, 1)
-    return table
+    shares = _shares(chance, counts, _related_belief, _RELATED_BELIEF)
+    return np.where(shares > 0, np.clip(shares, 0.002, 1), 0)
 
 
 def _with_dependence(model: Model, dependence: Any) -> Model:
@@ -387,10 +390,6 @@ def _noisy(model: Model, sample: Sample) -> Model:
 
 
 def _held(chance: Chance, counted: Floats) -> Floats:
-    table = np.zeros_like(counted)
-    for column, exact in enumerate(int(e) for e in chance.exact):
-        levels = counted[column, 1 : exact + 1] + _BELIEF * _duplicate_belief(exact)
-        levels /= levels.sum()
-        levels[0] = np.clip(levels[0], 0.01, _UNLIKE[NOISY])
-        table[column, 1 : exact + 1] = levels
-    return table
+    shares = _shares(chance, counted, _duplicate_belief, _BELIEF)
+    shares[:, 1] = np.clip(shares[:, 1], 0.01, _UNLIKE[NOISY])
+    return shares

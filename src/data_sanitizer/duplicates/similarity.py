@@ -223,32 +223,6 @@ def _sort_tokens(offsets: Any, data: Any, begins: Any, ends: Any, out: Any) -> N
                 n += 1
 
 
-@kernel
-def number(data: Any, a: int, b: int) -> float:
-    """The number that data[a:b] says once its signs have become blanks: 1234 for `1 234`, 19.99 for `19 99`; NaN for other text."""
-    whole, part, digits, scale = 0.0, 0.0, 0, 1.0
-    for i in range(a, b):
-        if data[i] == 32:
-            whole, part, digits, scale = whole * scale + part if digits == 3 or digits == i - a else np.nan, 0.0, 0, 1.0
-        elif 48 <= data[i] <= 57:
-            part, digits, scale = part * 10.0 + (data[i] - 48), digits + 1, scale * 10.0
-        else:
-            return np.nan
-    if digits == b - a:
-        return part
-    return whole * 1000.0 + part if digits == 3 else whole + part / scale
-
-
-@kernel
-def _numbers(offsets: Any, data: Any, left: Any, right: Any, scores: Any) -> None:
-    """1 - relative difference of two numbers; 0 where one is not a number."""
-    for k in range(len(left)):
-        i, j = left[k], right[k]
-        x, y = number(data, offsets[i], offsets[i + 1]), number(data, offsets[j], offsets[j + 1])
-        most = max(abs(x), abs(y))
-        scores[k] = 0.0 if np.isnan(x + y) else 1.0 if most == 0.0 else 1.0 - abs(x - y) / most
-
-
 def _longest(text: Text) -> int:
     return int(np.diff(text.offsets).max(initial=0))
 
@@ -281,10 +255,3 @@ def sorted_tokens(text: Text) -> Text:
     begins, ends = np.empty((2, MOST_TOKENS), np.int64)
     _sort_tokens(*text, begins, ends, out)
     return Text(text.offsets, out)
-
-
-def numbers(text: Text, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float32]:
-    """1 - |x - y| / max(|x|, |y|) of each pair of cells read as numbers without sign; 0 where one is none."""
-    scores = np.empty(len(left), np.float32)
-    _numbers(*text, left, right, scores)
-    return scores
