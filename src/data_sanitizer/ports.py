@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +10,28 @@ from typing import Any, Protocol
 import polars as pl
 
 from data_sanitizer.model import Action, Block, Decision, ReadOptions
+
+
+class Source(Protocol):
+    """Where the bytes of one input are: a file of this machine, an object in a store, or the far end of a pipe."""
+
+    @property
+    def name(self) -> str:
+        """As the user gave it."""
+        ...
+
+    @property
+    def local(self) -> Path | None:
+        """A plain file of this machine that holds the bytes, where there is one."""
+        ...
+
+    def open(self) -> io.RawIOBase:
+        """The bytes from the start, seekable; each call gives a stream with a position of its own."""
+        ...
+
+    def stamp(self) -> object:
+        """A plain value (numbers, texts, tuples of them) that is another one once the bytes have changed."""
+        ...
 
 
 class Reading(Protocol):
@@ -29,9 +52,9 @@ class Format(Protocol):
 
     SUFFIXES: tuple[str, ...]
 
-    def read(self, path: Path, name: str, options: ReadOptions, scratch: Path, block: int = ...) -> Reading:
+    def read(self, path: Path | Source, name: str, options: ReadOptions, scratch: Path, block: int = ...) -> Reading:
         """Look at the file, decide how to read it; `scratch` is a folder for frozen copies, removed after the run. `block` is how much is
-        read at a time; it changes no row."""
+        read at a time; it changes no row. Only a format that streams (csv) is given a Source; the others always have a path."""
         ...
 
     def write(self, table: pl.LazyFrame, path: Path) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from data_sanitizer import errors
+from data_sanitizer.formats._sources import as_source
+from data_sanitizer.ports import Source
 
 BLOCK = 12 << 20  # bytes: large enough that the calls for each block cost little beside it, small enough that a few stay below 150 MB
 SAMPLE = 1 << 20  # bytes looked at before anything is decided
@@ -28,10 +30,10 @@ def compression(head: bytes) -> str | None:
     return "zstd" if head.startswith(b"\x28\xb5\x2f\xfd") else None
 
 
-def open_file(path: Path, name: str) -> BinaryIO:
-    """The file as it lies on disk, unbuffered; raises InputNotFound, InputIsDirectory or InputUnreadable."""
+def open_file(place: Path | Source, name: str) -> BinaryIO:
+    """The source's bytes as they are stored, unbuffered; raises InputNotFound, InputIsDirectory or InputUnreadable."""
     try:
-        return cast("BinaryIO", path.open("rb", buffering=0))
+        return cast("BinaryIO", as_source(place, name).open())
     except FileNotFoundError as error:
         raise errors.InputNotFound(path=name) from error
     except IsADirectoryError as error:
@@ -40,9 +42,9 @@ def open_file(path: Path, name: str) -> BinaryIO:
         raise errors.InputUnreadable(path=name, why=os.strerror(error.errno or 0)) from error
 
 
-def open_bytes(path: Path, name: str, encoding: str = "utf-8") -> io.RawIOBase:
+def open_bytes(place: Path | Source, name: str, encoding: str = "utf-8") -> io.RawIOBase:
     """The table's bytes as UTF-8 without a byte order mark; raises TruncatedInput and MalformedInput where unpacking or decoding fails."""
-    file = open_file(path, name)
+    file = open_file(place, name)
     packed = compression(file.read(4))
     file.seek(0)
     stream = cast("io.RawIOBase", file) if packed is None else _Unpacked(file, packed, name)
@@ -78,16 +80,15 @@ def not_written(path: Path, error: OSError) -> errors.EnvironmentFailed:
     return errors.OutputNotWritable(path=str(path), why=os.strerror(error.errno or errno.EIO))
 
 
-def stamp(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written to or replaced."""
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns, facts.st_ino
+def stamp(place: Path | Source) -> object:
+    """What changes when a source is written to or replaced."""
+    return as_source(place, "").stamp()
 
 
-def must_be_unchanged(path: Path, name: str, before: tuple[int, int, int]) -> None:
-    """Raises InputChanged where the file is not the one that `before` was taken of."""
+def must_be_unchanged(place: Path | Source, name: str, before: object) -> None:
+    """Raises InputChanged where the source is not the one that `before` was taken of."""
     try:
-        same = stamp(path) == before
+        same = stamp(place) == before
     except OSError as error:
         raise errors.InputChanged(path=name) from error
     if not same:
@@ -156,7 +157,7 @@ class _Unpacked(_Pieces):
         super().__init__(self._gunzip if kind == "gzip" else self._unzstd, file)
 
     def _truncated(self) -> errors.TruncatedInput:
-        return errors.TruncatedInput(path=self._name, format=self._kind, size=os.fstat(self._file.fileno()).st_size)
+        return errors.TruncatedInput(path=self._name, format=self._kind, size=self._file.seek(0, os.SEEK_END))
 
     def _gunzip(self) -> bytes:
         assert self._gzip is not None

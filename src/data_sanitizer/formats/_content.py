@@ -8,6 +8,8 @@ from pathlib import Path
 
 from data_sanitizer import errors
 from data_sanitizer.formats import _dialect, _encoding
+from data_sanitizer.formats._bytes import open_file
+from data_sanitizer.ports import Source
 
 _OTHERS = (
     (b"\x89PNG\r\n", "a PNG image"),
@@ -33,7 +35,7 @@ _PRINTABLE_START = ("a bitmap image", "a program (Windows)")  # two letters that
 _FIRST_LINES = 20
 
 
-def find(head: bytes, complete: bool, path: Path, name: str, suffix: str) -> str:
+def find(head: bytes, complete: bool, path: Path | Source, name: str, suffix: str) -> str:
     """The format of a file that begins with `head` (unpacked; `path` has all of it where it is a ZIP); raises UnsupportedContent."""
     if head.startswith(b"PAR1"):
         return "parquet"
@@ -65,9 +67,9 @@ def _refuse_others(head: bytes, name: str) -> None:
         raise errors.UnsupportedContent(path=name, found="binary data")
 
 
-def _zip(path: Path, name: str) -> str:
+def _zip(path: Path | Source, name: str) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path, name) as file, zipfile.ZipFile(file) as archive:
             members = set(archive.namelist())
             kind = archive.read("mimetype")[:80] if "mimetype" in members else b""
     except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):

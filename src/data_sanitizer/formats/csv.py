@@ -18,6 +18,7 @@ import polars as pl
 from data_sanitizer import errors
 from data_sanitizer.formats import _bytes, _dialect, _encoding
 from data_sanitizer.model import Block, Decision, ReadOptions, RowIssue
+from data_sanitizer.ports import Source
 
 SUFFIXES = ("csv", "tsv", "tab", "txt", "psv", "dat")
 _FAVOURITES = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
@@ -27,7 +28,7 @@ _MOST_COLUMNS = 20_000
 _STEP = 1 << 18  # bytes counted at a time: they stay in the processor's cache
 
 
-def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int = _bytes.BLOCK) -> Delimited:
+def read(path: Path | Source, name: str, options: ReadOptions, scratch: Path, block: int = _bytes.BLOCK) -> Delimited:
     """Finds encoding, delimiter and header from the first megabyte; `block` is the number of bytes parsed at once."""
     if options.delimiter is not None and (len(options.delimiter) != 1 or options.delimiter in '"\r\n' or not options.delimiter.isascii()):
         raise errors.UsageError(why="A delimiter is one ASCII character other than a quote or a line end.")
@@ -37,7 +38,7 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
     if not sample.strip():
         raise errors.EmptyInput(path=name)
     text = _bytes.as_utf8(sample)[0].decode("utf-8", errors="strict" if complete else "ignore")
-    dialect = _dialect.detect(text, complete, options, _favourite(path))
+    dialect = _dialect.detect(text, complete, options, _favourite(path if isinstance(path, Path) else Path(name)))
     if len(dialect.names) > _MOST_COLUMNS:
         raise errors.MalformedInput(path=name, format="CSV", why=f"it has {len(dialect.names)} columns, more than {_MOST_COLUMNS}")
     told = _encoding.decision(encoding, evidence)
@@ -53,7 +54,7 @@ def _favourite(path: Path) -> str | None:
     return next((_FAVOURITES[s] for s in reversed(path.suffixes) if s in _FAVOURITES), None)
 
 
-def _sample(path: Path, name: str, encoding: str) -> tuple[bytes, bool]:
+def _sample(path: Path | Source, name: str, encoding: str) -> tuple[bytes, bool]:
     """The first megabyte in UTF-8 (cut at a character) and whether that is all there is."""
     with _bytes.open_bytes(path, name, encoding) as stream:
         data = _bytes.read_up_to(stream, _bytes.SAMPLE + 1)
@@ -81,7 +82,8 @@ class Delimited:
     format = "csv"
     schema: Mapping[str, pl.DataType]
 
-    def __init__(self, path: Path, name: str, encoding: str, dialect: _dialect.Dialect, found: tuple[Decision, ...], block: int) -> None:
+    def __init__(self, path: Path | Source, name: str, encoding: str, dialect: _dialect.Dialect, found: tuple[Decision, ...],
+                 block: int) -> None:  # fmt: skip
         self.name, self.decisions = name, found
         self.schema = pl.Schema(dict.fromkeys(dialect.names, pl.String()))
         self._path, self._encoding, self._dialect, self._block = path, encoding, dialect, block
