@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from data_sanitizer import errors, extensions
-from data_sanitizer.model import Decision, ReadOptions
+from data_sanitizer.model import Decision, ReadLimits, ReadOptions
 
 if TYPE_CHECKING:
     import polars as pl
 
     from data_sanitizer.ports import Format, Reading
 
-_PACKING_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
+_PACKING_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 _NEEDS_PLAIN_FILE = ("parquet", "arrow", "excel")
 
 
@@ -32,7 +32,7 @@ def open_source(path: str | Path, options: ReadOptions, scratch: Path, block: in
     place = _rereadable(Path(path), name, scratch)
     suffix = _by_suffix(place)
     found, packed = _look(place, name, suffix, options)
-    place = _plain_file(place, name, scratch) if packed and found in _NEEDS_PLAIN_FILE else place
+    place = _plain_file(place, name, scratch, options.limits) if packed and found in _NEEDS_PLAIN_FILE else place
     reading = format_named(found).read(place, name, options, scratch, **({"block": block} if block else {}))
     if found != suffix and suffix and not options.format:
         told = Decision("format", found, f"the name says {suffix}, the content says {found}")
@@ -88,27 +88,27 @@ def _by_suffix(path: Path) -> str:
 
 def _look(path: Path, name: str, suffix: str, options: ReadOptions) -> tuple[str, bool]:
     """Format and whether the file is compressed."""
-    from data_sanitizer.formats import _bytes, _content
+    from data_sanitizer.formats import _bytes, _compression, _content
 
     if path.is_dir():
         raise errors.InputIsDirectory(path=name)
     with _bytes.open_file(path, name) as file:
-        packed = _bytes.compression(file.read(4)) is not None
-    with _bytes.open_bytes(path, name) as stream:
+        packed = _compression.packing(file, name, options.limits) is not None
+    with _bytes.open_bytes(path, name, limits=options.limits) as stream:
         head = _bytes.read_up_to(stream, _bytes.SAMPLE)
     if not head.strip():
         raise errors.EmptyInput(path=name)
+    if packed and _compression.kind(head) and not _content.is_document(head):
+        raise errors.UnsupportedContent(path=name, found="compressed data inside compressed data")
     if options.format:
         return options.format, packed
-    if packed and _bytes.compression(head):
-        raise errors.UnsupportedContent(path=name, found="compressed data inside compressed data")
-    return _content.find(head, len(head) < _bytes.SAMPLE, path, name, suffix), packed
+    return _content.find(head, len(head) < _bytes.SAMPLE, path, name, suffix, options.limits), packed
 
 
-def _plain_file(path: Path, name: str, scratch: Path) -> Path:
+def _plain_file(path: Path, name: str, scratch: Path, limits: ReadLimits) -> Path:
     from data_sanitizer.formats import _bytes
 
-    with _bytes.open_bytes(path, name) as stream:
+    with _bytes.open_bytes(path, name, limits=limits) as stream:
         return _bytes.spool(stream, _free(scratch, "unpacked"))
 
 
