@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from data_sanitizer.model import ReadOptions
     from data_sanitizer.pipeline.sanitize import RunOptions
 
+_MIXED = (
+    "JSON keys with values of several kinds: evolve makes the column text, freeze keeps the first kind and quarantine the commonest, and "
+    "both set the other records aside. [default: evolve]"
+)
 _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command")}
 
 
@@ -52,6 +56,8 @@ def _reading(command: Any) -> Any:
         click.option("--no-header", is_flag=True, help="The first row is data, not names."),
         click.option("--delimiter", help="The sign between fields of a text file, as ',' or 'tab'."),
         click.option("--encoding", help="The encoding of a text file, as utf-8 or cp1252."),
+        click.option("--mixed", multiple=True, metavar="[KEY=]POLICY", help=_MIXED),
+        click.option("--limit", multiple=True, metavar="NAME=N", help="A limit that protects from hostile files, as columns=50000."),
         click.option(
             "--input-format", type=click.Choice(["csv", "json", "jsonl", "parquet", "arrow", "excel"]), help="Read as this format."
         ),
@@ -60,11 +66,13 @@ def _reading(command: Any) -> Any:
     return command
 
 
-def _read_options(sheet: str | None, no_header: bool, delimiter: str | None, encoding: str | None, input_format: str | None) -> ReadOptions:
+def _read_options(sheet: str | None, no_header: bool, delimiter: str | None, encoding: str | None, input_format: str | None,
+                  mixed: tuple[str, ...], limit: tuple[str, ...]) -> ReadOptions:  # fmt: skip
     from data_sanitizer.model import ReadOptions
 
     delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter
-    return ReadOptions(input_format, encoding, delimiter, False if no_header else None, sheet)
+    policies = tuple((key, policy) for key, _, policy in (text.rpartition("=") for text in mixed))
+    return ReadOptions(input_format, encoding, delimiter, False if no_header else None, sheet, policies, settings.read_limits(limit))
 
 
 def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> int:

@@ -9,8 +9,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import polars as pl
 import psutil
 
 from data_sanitizer.errors import DiskFull, OutputExists, OutputNotWritable, RunUnreadable
+from data_sanitizer.model import ReadLimits, ReadOptions
 
 MANIFEST = "manifest.json"
 FORMATS = ("parquet", "csv", "jsonl")
@@ -133,3 +135,18 @@ def cleaned_file(run: Path) -> Path:
         if (path := run / f"cleaned.{name}").exists():
             return path
     raise RunUnreadable(path=run, why="it has no cleaned table")
+
+
+def reading_told(options: ReadOptions) -> dict[str, Any]:
+    """How the inputs were read, for manifest.json: only what is not as usual."""
+    usual = asdict(ReadOptions())
+    told = {name: value for name, value in asdict(options).items() if value != usual[name]}
+    if "limits" in told:
+        told["limits"] = {name: value for name, value in told["limits"].items() if value != usual["limits"][name]}
+    return told
+
+
+def reading_from(told: Mapping[str, Any]) -> ReadOptions:
+    """The options again from what manifest.json says of them."""
+    mixed = tuple((key, policy) for key, policy in told.get("mixed", ()))
+    return ReadOptions(**{**told, "mixed": mixed, "limits": ReadLimits(**told.get("limits", {}))})

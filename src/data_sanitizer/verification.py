@@ -51,7 +51,7 @@ def verify(run: Path, inputs: Sequence[str], reading: ReadOptions | None = None)
     """
     manifest = run_folder.read_manifest(run)
     try:
-        return _verified(run, inputs, reading or ReadOptions(**manifest.get("reading", {})))
+        return _verified(run, inputs, reading or run_folder.reading_from(manifest.get("reading", {})))
     except RunUnreadable as error:
         raise VerificationFailed(run=run, why=error.facts["why"]) from error
     except (pl.exceptions.PolarsError, OSError, KeyError, TypeError, ValueError) as error:

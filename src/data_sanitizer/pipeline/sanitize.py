@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -92,7 +92,7 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             _clear(scratch)
             result = report.write_report(folder, facts)
             rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
-            reading = {name: value for name, value in asdict(options.reading).items() if value is not None}
+            reading = run_folder.reading_told(options.reading)
             write_manifest(folder, _inputs(inputs, hashes.result(), survey), recipe.described(), rows, reading=reading)
     return result
 
