@@ -26,7 +26,9 @@
     │   │   ├── FieldTooLarge
     │   │   ├── RowTooLarge
     │   │   ├── JsonDepth
-    │   │   └── ParquetLimit
+    │   │   ├── ParquetLimit
+    │   │   └── ReaderLimit
+    │   ├── ReaderCrashed
     │   ├── MalformedInput
     │   │   ├── MalformedSpreadsheet
     │   │   ├── MalformedParquet
@@ -34,6 +36,7 @@
     │   ├── TruncatedInput
     │   ├── SheetNotFound
     │   └── InputChanged
+    ├── ReaderFailed               exit 5   a bug of ours
     └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
         ├── DiskFull
         └── OutputNotWritable
@@ -203,6 +206,14 @@ class ParquetLimit(LimitExceeded):
     """
 
 
+class ReaderLimit(LimitExceeded):
+    """{path} takes too much to read: {found}, and that is {most}. Where you trust the file, set a larger one with --limit {limit}=N."""
+
+
+class ReaderCrashed(InputError):
+    """{path} cannot be read: {why}. Nothing else was harmed. Check that it was copied completely, or export it again in another format."""
+
+
 class MalformedInput(InputError):
     """{path} is not valid {format}: {why}. Export it again, or name the right format if the guess is wrong."""
 
@@ -229,6 +240,10 @@ class SheetNotFound(InputError):
 
 class InputChanged(InputError):
     """{path} changed while it was being read. Wait until it is complete, then run again."""
+
+
+class ReaderFailed(DataSanitizerError):
+    """The reader of {path} met a bug in Data Sanitizer ({kind} at {place}). Please report it; the file itself need not be sent."""
 
 
 class EnvironmentFailed(DataSanitizerError):

@@ -16,11 +16,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_sanitizer import formats, ledger, run_folder
+from data_sanitizer import ledger, run_folder
 from data_sanitizer.errors import RunUnreadable, UsageError, VerificationFailed
 from data_sanitizer.model import Block, ReadOptions, RowIssue
 from data_sanitizer.ports import Reading
 from data_sanitizer.replay import Ordinals, Replay, Run, Stretch, open_run, slices
+from data_sanitizer.sandbox.reading import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ def _verified(run: Path, inputs: Sequence[str], reading: ReadOptions) -> Verific
     check = _Check(opened)
     check.outputs()
     paths = check.inputs(inputs)
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-        check.sources([formats.open_source(path, reading, Path(scratch)) for path in paths])
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, Sandbox(Path(scratch)) as reader:
+        check.sources([reader.open(path, reading) for path in paths])
     check.account()
     check.duplicates()
     return check.result()

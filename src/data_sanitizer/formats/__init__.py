@@ -30,7 +30,7 @@ def open_source(place: str | Path | Source, options: ReadOptions, scratch: Path,
     time (bytes of text, rows of typed tables) where it shall not be the usual; it changes no row.
     """
     name = str(place) if isinstance(place, str | Path) else place.name
-    found_at = _rereadable(place, name, scratch)
+    found_at = rereadable(place, name, scratch)
     suffix = _by_suffix(Path(name) if not isinstance(found_at, Path) else found_at)
     found, packed = _look(found_at, name, suffix, options)
     if (packed and found in _NEEDS_PLAIN_FILE) or (found not in _STREAMS and not isinstance(found_at, Path)):
@@ -118,7 +118,7 @@ def _plain_file(path: Path | Source, name: str, scratch: Path, limits: ReadLimit
     return copy
 
 
-def _rereadable(place: str | Path | Source, name: str, scratch: Path) -> Path | Source:
+def rereadable(place: str | Path | Source, name: str, scratch: Path) -> Path | Source:
     """A place that can be read more than once: standard input and pipes are copied to `scratch`."""
     from data_sanitizer.formats import _bytes, _sources
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from data_sanitizer import formats, run_folder
 from data_sanitizer.errors import OutputExists, UsageError
 from data_sanitizer.model import ReadOptions
+from data_sanitizer.sandbox.reading import Sandbox
 
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".arrow": "arrow", ".feather": "arrow"}
 
@@ -20,8 +21,8 @@ def convert(source: str, output: Path, options: ReadOptions, force: bool = False
         raise UsageError(why=f"The ending {output.suffix!r} names no format to write. Known endings: {', '.join(_BY_SUFFIX)}.")
     if output.exists() and not force:
         raise OutputExists(path=output)
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-        reading = formats.open_source(source, options, Path(scratch))
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, Sandbox(Path(scratch)) as reader:
+        reading = reader.open(source, options)
         aside = output.with_name(f".{output.name}.{os.getpid()}.partial")
         try:
             with run_folder.translated(output):

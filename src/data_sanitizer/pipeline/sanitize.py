@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from data_sanitizer import formats, kernels, run_folder
+from data_sanitizer import kernels, run_folder
 from data_sanitizer.errors import InputChanged, UsageError
 from data_sanitizer.model import ReadOptions
 from data_sanitizer.pipeline import duplicates, golden, pass1, pass2, report
@@ -23,6 +23,7 @@ from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
+from data_sanitizer.sandbox.reading import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +59,19 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
         raise UsageError(why="The same input is given twice. Name each input once.")
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
     new = kernels.never_compiled()
-    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside:
+    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as resources:
         scratch = folder / "scratch"
         scratch.mkdir()
         with clock.stage("open"):
-            readings = open_all(inputs, options, scratch)
+            reader = resources.enter_context(Sandbox(scratch, keep=True))
+            readings = open_all(inputs, options, reader)
             marks = [_mark(path) for path in inputs]
             hashes = beside.submit(lambda: [_hashed(path) for path in inputs])
         if new:
             options.tell("First run of this version on this machine: it compiles what it needs, which takes up to half a minute, once.")
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
+            resources.close()
             plan = make_plan(recipe, survey.profiles)
         with clock.stage("pass 2"):
             blocks = pass2.clean(survey, plan, recipe, options.threads)
@@ -97,9 +100,9 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
     return result
 
 
-def open_all(inputs: Sequence[str], options: RunOptions, scratch: Path) -> list[Reading]:
+def open_all(inputs: Sequence[str], options: RunOptions, reader: Sandbox) -> list[Reading]:
     """Look at every input and decide how to read it."""
-    return [formats.open_source(path, options.reading, scratch, options.block) for path in inputs]
+    return [reader.open(path, options.reading, options.block) for path in inputs]
 
 
 def described_profile(survey: pass1.Survey) -> dict[str, Any]:
@@ -110,8 +113,8 @@ def described_profile(survey: pass1.Survey) -> dict[str, Any]:
 
 def profiled(inputs: Sequence[str], options: RunOptions) -> dict[str, Any]:
     """Pass 1 alone: the content of profile.json."""
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-        readings = open_all(inputs, options, Path(scratch))
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, Sandbox(Path(scratch), keep=True) as reader:
+        readings = open_all(inputs, options, reader)
         return described_profile(pass1.survey(readings, Recipe(), Path(scratch), options.threads))
 
 
