@@ -134,7 +134,7 @@ class ReaderProcess:
         if question is self._hello:
             logging.getLogger(__name__).debug("a reader started; walls that hold: %s", ", ".join(map(str, told.get("held", []))) or "none")
         question.answer = told
-        if not {"bug", "crash"}.isdisjoint(told):  # after these the child ends
+        if not {"bug", "crash", "limit"}.isdisjoint(told):  # after these it is not used any more
             self.end = wire.rebuilt(told, question.name, self._limit)
 
     def _limit(self, name: str) -> int:
