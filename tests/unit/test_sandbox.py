@@ -1,4 +1,4 @@
-"""Whatever a reader does, the program goes on: each misdeed is an error about the file, and the next file is read as if nothing had been."""
+"""Whatever a reader does, the program goes on: a misdeed is an error about the file, and the next file is read as if nothing had been."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_memory_beside_the_interpreter_counts_too(sandbox: Sandbox, tmp_path: Pa
 
 
 def test_what_a_reader_prints_counts_as_disk(sandbox: Sandbox, tmp_path: Path) -> None:
-    with pytest.raises(errors.DataSanitizerError, match="reader_disk|reader_seconds"):
+    with pytest.raises(errors.DataSanitizerError, match=r"reader_disk|reader_seconds"):
         hostile(sandbox, tmp_path, "print", "open")
 
 

@@ -55,12 +55,15 @@ class _Serving:
             try:
                 answer = getattr(self, message.pop("do"))(**message)
             except DataSanitizerError as error:
-                answer = wire.described(error)
+                answer = self._described(error)
             except BaseException as error:  # noqa: BLE001  told by its name and place, and the end
-                wire.send(self._control, wire.message(wire.described(error)))
+                wire.send(self._control, wire.message(self._described(error)))
                 raise SystemExit(70) from None
             if answer is not None:
                 wire.send(self._control, wire.message(answer))
+
+    def _described(self, error: BaseException) -> dict[str, Any]:
+        return wire.described(error, str(self._folder), own_disk=self._limiter.own_disk)
 
     def open(self, reading: int, name: str, path: str | None, far: int, options: Any, block: int | None) -> dict[str, Any]:
         """Look at a source; its schema is given as a file without rows."""

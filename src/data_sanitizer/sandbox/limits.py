@@ -20,7 +20,7 @@ class Limiter:
     def __init__(self, most: Mapping[str, int]) -> None:
         self._most, self._space, self._files = most, _space(), 0
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _lower(resource.RLIMIT_FSIZE, most[DISK])
+        self.own_disk = _lower(resource.RLIMIT_FSIZE, most[DISK])
         self.more_space(0)
 
     def more_space(self, size: int) -> None:
@@ -35,10 +35,12 @@ class Limiter:
         _lower(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + 1 + self._most[SECONDS])
 
 
-def _lower(kind: int, value: int) -> None:
-    """Set the limit that is acted on, within the one that the process has been given."""
+def _lower(kind: int, value: int) -> bool:
+    """Set the limit that is acted on, within the one that the process has been given; whether it is not that one."""
     hard = resource.getrlimit(kind)[1]
-    resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+    own = hard == resource.RLIM_INFINITY or value < hard
+    resource.setrlimit(kind, (value if own else hard, hard))
+    return own
 
 
 def _space() -> int:

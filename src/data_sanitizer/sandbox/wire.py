@@ -14,6 +14,7 @@ from data_sanitizer import errors
 from data_sanitizer.sandbox.limits import DISK, MEMORY
 
 _SIZE = struct.Struct("!I")
+_LIMITS = {errno.ENOMEM: MEMORY, errno.EFBIG: DISK}  # what the system says where a limit is reached
 _LONGEST = 64 << 20  # bytes of one message: what was decided about a source, and where a block lies
 
 
@@ -45,10 +46,16 @@ def _exactly(source: socket.socket, size: int, wait: Callable[[], None]) -> byte
     return bytes(data)
 
 
-def described(error: BaseException) -> dict[str, Any]:
-    """An error as plain values, without any text of a library: that may quote a cell."""
-    if reached := _limit(error):
-        return {"limit": reached}
+def described(error: BaseException, folder: str, *, own_disk: bool) -> dict[str, Any]:
+    """An error as plain values, without any text of a library: that may quote a cell.
+
+    `own_disk`: whether it is our limit that a file which grows too large meets, and not one that we were given.
+    """
+    number = _system_number(error)
+    if number in (errno.ENOSPC, errno.EDQUOT) or (number == errno.EFBIG and not own_disk):
+        return {"error": "DiskFull", "facts": {"path": folder}}
+    if number in _LIMITS:
+        return {"limit": _LIMITS[number]}
     if isinstance(error, errors.DataSanitizerError):
         facts = {k: v if isinstance(v, str | int | float) or v is None else str(v) for k, v in error.facts.items()}
         return {"error": type(error).__name__, "facts": facts}
@@ -59,17 +66,15 @@ def described(error: BaseException) -> dict[str, Any]:
     return {"bug": type(error).__name__, "place": _place(error)}
 
 
-def _limit(error: BaseException | None) -> str | None:
-    """The limit behind an error, which may have been wrapped; Polars gives the system's number in its text alone."""
+def _system_number(error: BaseException | None) -> int:
+    """The system's number behind an error, which may have been wrapped; Polars gives it in its text alone."""
     while error is not None:
         said = re.search(r"\(os error (\d+)\)", str(error))
-        number = getattr(error, "errno", None) or (int(said[1]) if said else None)
-        if isinstance(error, MemoryError) or number == errno.ENOMEM:
-            return MEMORY
-        if number == errno.EFBIG:
-            return DISK
+        number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None) or (int(said[1]) if said else 0)
+        if number:
+            return int(number)
         error = error.__cause__
-    return None
+    return 0
 
 
 def _place(error: BaseException) -> str:
