@@ -112,11 +112,12 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
     INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also gzip or zstd compressed, or - for standard input. Several inputs
     are cleaned as one table.
     """
+    if output is None and not (dry_run or check):
+        raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
+    _start_reader()
     from data_sanitizer.pipeline.sanitize import RunOptions
     from data_sanitizer.recipe import load_recipe
 
-    if output is None and not (dry_run or check):
-        raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
     resolved = load_recipe(recipe)
     options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit // 8, reading=_read_options(**reading),
                          tell=_ignore if quiet else _tell)  # fmt: skip
@@ -125,6 +126,14 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
         _print_report(report, as_json, None if dry_run or check else output)
     if check and (changes := _changes(report)):
         raise ChangesFound(count=changes)
+
+
+def _start_reader() -> None:
+    """Start the process that will read the input now, so that its libraries load while ours do."""
+    from data_sanitizer.sandbox import process
+
+    click.get_current_context().call_on_close(process.discard)
+    process.prepare()
 
 
 def _tell(message: str) -> None:
@@ -165,6 +174,7 @@ def _changes(report: dict[str, Any]) -> int:
 @_reading
 def profile(input_: str, **reading: Any) -> None:
     """Print what a table holds, column by column, as JSON."""
+    _start_reader()
     from data_sanitizer.pipeline.sanitize import RunOptions, profiled
 
     click.echo(json.dumps(profiled([input_], RunOptions(reading=_read_options(**reading))), ensure_ascii=False, indent=2))
@@ -177,6 +187,7 @@ def profile(input_: str, **reading: Any) -> None:
 @_reading
 def convert(input_: str, output: Path, force: bool, **reading: Any) -> None:
     """Read a table well and write it plainly; no cell is changed. The ending of FILE names the format."""
+    _start_reader()
     from data_sanitizer.pipeline.conversion import convert as run
 
     for line in run(input_, output, _read_options(**reading), force):
@@ -188,6 +199,7 @@ def convert(input_: str, output: Path, force: bool, **reading: Any) -> None:
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
 def verify(run: Path, inputs: tuple[str, ...]) -> None:
     """Prove a run: input + ledger = output, and output - ledger = input."""
+    _start_reader()
     from data_sanitizer.verification import verify as check
 
     click.echo(str(check(run, list(inputs))), err=True)

@@ -49,7 +49,7 @@ class Line:
         if data is None:
             raise EOFError
         answer = pickle.loads(data)  # noqa: S301  from the parent
-        if isinstance(answer, errors.DataSanitizerError):
+        if isinstance(answer, errors.DataSanitizerError | OSError):
             raise answer
         return answer
 
@@ -91,7 +91,7 @@ class Answering:
 
     def __init__(self, end: socket.socket, sources: Mapping[int, Source]) -> None:
         self._end, self._sources = end, sources
-        self._streams: dict[int, tuple[str, io.RawIOBase]] = {}
+        self._streams: dict[int, io.RawIOBase] = {}
         self._opened = 0
 
     def serve(self) -> None:
@@ -104,7 +104,7 @@ class Answering:
                 wire.send(self._end, pickle.dumps(answer))
             except OSError:
                 break
-        for _, stream in self._streams.values():
+        for stream in self._streams.values():
             stream.close()
         self._end.close()
 
@@ -118,29 +118,27 @@ class Answering:
         except errors.DataSanitizerError as error:
             return error
         except OSError as error:
-            number = told["values"][0]
-            name = self._streams[number][0] if number in self._streams else self._sources[number].name
-            return errors.InputUnreadable(path=name, why=os.strerror(error.errno or 0))
+            return OSError(error.errno, os.strerror(error.errno or 0))
         except (KeyError, TypeError, ValueError):
             return None
 
     def _open(self, number: int) -> int:
         self._opened += 1
-        self._streams[self._opened] = self._sources[number].name, self._sources[number].open()
+        self._streams[self._opened] = self._sources[number].open()
         return self._opened
 
     def _stamp(self, number: int) -> str:
         return hashlib.sha256(repr(self._sources[number].stamp()).encode()).hexdigest()
 
     def _size(self, stream: int) -> int:
-        return self._streams[stream][1].seek(0, os.SEEK_END)
+        return self._streams[stream].seek(0, os.SEEK_END)
 
     def _read(self, stream: int, start: int, size: int) -> bytes:
-        source = self._streams[stream][1]
+        source = self._streams[stream]
         if source.tell() != start:
             source.seek(start)
         return source.read(max(0, min(size, _PIECE))) or b""
 
     def _close(self, stream: int) -> bool:
-        self._streams.pop(stream)[1].close()
+        self._streams.pop(stream).close()
         return True
