@@ -169,11 +169,27 @@ def test_few_blocks_wait_and_none_is_left(sandbox: Sandbox, tmp_path: Path) -> N
 def test_a_forged_block_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
     reading = sandbox.open(tmp_path / "good.csv", ReadOptions())
     told = {"file": "../../good.csv", "first": 0, "height": 2, "gaps": False, "issues": False}
-    with pytest.raises((errors.ReaderCrashed, FileNotFoundError)):
-        reading._received(told, sandbox.folder)
+    for wrong in (told, {}, {**told, "first": None}):
+        with pytest.raises(errors.ReaderCrashed, match="no sense"):
+            reading._received(wrong, sandbox.folder)
     pl.DataFrame({"z": [1]}).write_ipc(sandbox.folder / "forged.arrow")
     with pytest.raises(errors.ReaderCrashed, match="no sense"):
         reading._received({**told, "file": "forged.arrow"}, sandbox.folder)
+
+
+def test_a_reader_that_does_nothing_is_stuck(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_STILL", 1)
+    with pytest.raises(errors.ReaderCrashed, match="did nothing"):
+        hostile(sandbox, tmp_path, "sleep", "later")
+
+
+def test_a_reader_that_cannot_start_is_no_fault_of_the_file(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for program in ("/nowhere/python", "/bin/false"):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", program)
+            with pytest.raises(errors.EnvironmentFailed, match="could not start"):
+                good(sandbox, tmp_path)
+    assert good(sandbox, tmp_path) == [("1", "2"), ("3", "4")]
 
 
 def test_a_prepared_child_is_used_or_ended(tmp_path: Path, sandbox: Sandbox) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from data_sanitizer.model import Block, RowIssue
 
 _ISSUES = {"row": pl.UInt64(), "reason": pl.String(), "text": pl.String(), "kept": pl.Boolean()}
+_NUMPY_HEAD = 1024  # bytes, more than a file of numbers has before them
 _NEIGHBOURS = (".rows.npy", ".issues")
 
 
@@ -46,9 +47,12 @@ def write(block: Block, frame: pl.DataFrame, path: Path) -> Extent:
 
 
 def rows(what: Extent, path: Path) -> NDArray[np.uint64]:
-    """The record number of each row, ascending."""
+    """The record number of each row, ascending; raises ValueError where the file has more."""
     if what.gaps:
-        return np.asarray(np.load(path.with_suffix(".rows.npy")), np.uint64)
+        numbers = path.with_suffix(".rows.npy")
+        if numbers.stat().st_size > 8 * what.height + _NUMPY_HEAD:
+            raise ValueError
+        return np.asarray(np.load(numbers), np.uint64)
     return np.arange(what.first, what.first + what.height, dtype=np.uint64)
 
 
@@ -61,9 +65,11 @@ def issues(what: Extent, path: Path, *, kept: bool) -> list[RowIssue]:
 
 
 def read(what: Extent, path: Path) -> Block:
-    """The block again; Polars checks every text and offset of the file."""
+    """The block again; Polars checks every text and offset of the file. Raises ValueError where it has not the height told."""
     with path.open("rb") as file:
         frame = pl.read_ipc(file)
+    if frame.height != what.height:
+        raise ValueError
     return Block(rows(what, path), frame, tuple(issues(what, path, kept=False)), tuple(issues(what, path, kept=True)), path)
 
 

@@ -24,7 +24,7 @@ def main(control: int, lifeline: int, far: int) -> None:
     walls.tie_to(lifeline)
     held = walls.close_in()
     ends = socket.socket(fileno=control), socket.socket(fileno=far)
-    from data_sanitizer import formats  # noqa: F401  the libraries, while the parent loads its own
+    from data_sanitizer.formats import _records  # noqa: F401  the libraries of nearly every file, while the parent loads its own
     from data_sanitizer.sandbox import blocks  # noqa: F401
 
     hello = wire.receive(ends[0])

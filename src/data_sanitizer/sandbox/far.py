@@ -93,11 +93,14 @@ class Answering:
         self._end, self._sources = end, sources
         self._streams: dict[int, io.RawIOBase] = {}
         self._opened = 0
+        self.busy = False  # whether a question waits for its answer
 
     def serve(self) -> None:
         """Until the child ends, or asks what no child asks."""
         while (data := wire.receive(self._end)) is not None:
+            self.busy = True
             answer = self._answer(wire.parsed(data) or {})
+            self.busy = False
             if answer is None:
                 break
             try:

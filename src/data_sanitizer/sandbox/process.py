@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,11 +27,14 @@ from data_sanitizer.sandbox.limits import DISK, MEMORY, SECONDS
 
 if TYPE_CHECKING:
     from data_sanitizer.ports import Source
+    from data_sanitizer.sandbox.far import Answering
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from data_sanitizer.sandbox import child; child.main(*map(int, sys.argv[2:]))"
 )
 _LOOK = 0.2  # seconds between two looks at a child that is waited for
+_STILL = 300  # seconds without any work, after which a child that shall answer is taken to be stuck
+_STOOD_STILL = "stood still"
 _START_MEMORY = 256 << 20  # bytes that the libraries take before anything is read
 _LAST_WORDS = 4096  # bytes at the end of what the child printed
 _NO_MEMORY = b"memory allocation of "  # what programs written in Rust print before they abort
@@ -59,10 +63,13 @@ class ReaderProcess:
         paths = json.dumps([os.path.abspath(p) for p in sys.path])  # noqa: PTH100
         command = [sys.executable, "-I", "-B", "-c", _START, paths, *map(str, passed)]
         environment = {**_ENVIRONMENT, "HOME": self._cache, "XDG_CACHE_HOME": self._cache}
-        self.process = subprocess.Popen(  # noqa: S603  our own module
-            command, env=environment, pass_fds=passed, cwd="/", start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._printed,
-        )  # fmt: skip
+        try:
+            self.process = subprocess.Popen(  # noqa: S603  our own module
+                command, env=environment, pass_fds=passed, cwd="/", start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._printed,
+            )  # fmt: skip
+        except OSError as error:
+            raise _not_started(os.strerror(error.errno or 0)) from error
         for end in (theirs, far_theirs):
             end.close()
         os.close(their_lifeline)
@@ -70,7 +77,7 @@ class ReaderProcess:
         self._asked: deque[Question] = deque()
         self._asking, self._hearing = threading.Lock(), threading.Lock()
         self._folder, self._most, self._over = Path(), dict[str, int](), ""
-        self._answering = False
+        self._answering: Answering | None = None
         self.end: errors.DataSanitizerError | None = None  # why it is no more
 
     def begin(self, folder: Path, most: Mapping[str, int]) -> None:
@@ -100,11 +107,11 @@ class ReaderProcess:
 
     def answer_for(self, sources: Mapping[int, Source]) -> None:
         """From now on a thread answers the child's questions about sources that are not on this machine."""
-        if not self._answering:
+        if self._answering is None:
             from data_sanitizer.sandbox.far import Answering
 
-            self._answering = True
-            threading.Thread(target=Answering(self._far, sources).serve, name="far-sources", daemon=True).start()
+            self._answering = Answering(self._far, sources)
+            threading.Thread(target=self._answering.serve, name="far-sources", daemon=True).start()
 
     def close(self) -> None:
         """End the child."""
@@ -118,7 +125,7 @@ class ReaderProcess:
             self._printed.close()
             with contextlib.suppress(OSError):
                 self._far.shutdown(socket.SHUT_RDWR)
-            if not self._answering:
+            if self._answering is None:
                 self._far.close()
 
     def _hear(self) -> None:
@@ -144,24 +151,29 @@ class ReaderProcess:
         """Wait until the child says something, and look every now and then what it takes."""
         poll = select.poll()
         poll.register(self._control, select.POLLIN)
+        worked, since = -1.0, time.monotonic()
         while not poll.poll(_LOOK * 1000):
-            if over := self._taken():
-                self._over = over
+            size, used = self._taken()
+            if used != worked or (self._answering is not None and self._answering.busy):
+                worked, since = used, time.monotonic()
+            over = MEMORY if size[MEMORY] > self._most[MEMORY] + _START_MEMORY else DISK if size[DISK] > self._most[DISK] else ""
+            if over or time.monotonic() - since > _STILL:
+                self._over = over or _STOOD_STILL
                 self.process.kill()
 
-    def _taken(self) -> str:
-        """The limit that the child is beyond, as the parent sees it; empty where there is none."""
+    def _taken(self) -> tuple[dict[str, int], float]:
+        """Bytes of memory and disk that the child takes, and its processor seconds."""
         import psutil
 
+        disk = os.fstat(self._printed.fileno()).st_size
+        for folder, _, files in os.walk(self._folder):
+            with contextlib.suppress(FileNotFoundError):  # files come and go meanwhile
+                disk += sum(os.lstat(os.path.join(folder, name)).st_size for name in files)  # noqa: PTH118
         try:
-            if psutil.Process(self.process.pid).memory_info().rss > self._most[MEMORY] + _START_MEMORY:
-                return MEMORY
+            child = psutil.Process(self.process.pid)
+            return {MEMORY: child.memory_info().rss, DISK: disk}, sum(child.cpu_times()[:2])
         except psutil.Error:
-            return ""  # it has just ended
-        size = os.fstat(self._printed.fileno()).st_size
-        with contextlib.suppress(FileNotFoundError):  # the parent removes files meanwhile
-            size += sum(entry.stat().st_size for entry in os.scandir(self._folder))
-        return DISK if size > self._most[DISK] else ""
+            return {MEMORY: 0, DISK: 0}, -1.0  # it has just ended
 
     def _reason(self) -> errors.DataSanitizerError:
         """Why the child died, as an error about the source that it was asked about."""
@@ -172,6 +184,10 @@ class ReaderProcess:
             self.process.kill()
             self.process.wait()
             return errors.ReaderCrashed(path=name, why="what its reader said made no sense")
+        if self._hello.answer is None and not self._over:
+            return _not_started(f"it ended with code {code}")
+        if self._over == _STOOD_STILL:
+            return errors.ReaderCrashed(path=name, why=f"its reader did nothing for {_STILL} seconds")
         self._printed.seek(max(0, os.fstat(self._printed.fileno()).st_size - _LAST_WORDS))
         limit = self._over or {-signal.SIGXCPU: SECONDS, -signal.SIGXFSZ: DISK}.get(code, "")
         if limit or _NO_MEMORY in self._printed.read():
@@ -201,6 +217,10 @@ def take() -> ReaderProcess:
         return _spare.pop()
     except IndexError:
         return ReaderProcess()
+
+
+def _not_started(why: str) -> errors.EnvironmentFailed:
+    return errors.EnvironmentFailed(path="The process that reads files", why=f"it could not start ({why})")
 
 
 def _cache_folder() -> str:

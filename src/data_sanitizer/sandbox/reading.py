@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any
 
@@ -33,7 +34,7 @@ class Sandbox:
         self._scratch, self.keep = scratch, keep
         self._process: process.ReaderProcess | None = None
         self._folders: list[Path] = []
-        self._numbers, self._sources = count(), dict[int, Source]()
+        self._numbers, self._sources, self._starting = count(), dict[int, Source](), Lock()
 
     def __enter__(self) -> Sandbox:
         return self
@@ -52,14 +53,15 @@ class Sandbox:
 
     def child(self, options: ReadOptions) -> process.ReaderProcess:
         """The child at work; a new one where there is none, or none any more."""
-        if self._process is None or self._process.end is not None:
-            self._end_child()
-            folder = self._scratch.absolute() / f"reader-{len(self._folders)}"
-            folder.mkdir(mode=0o700)
-            self._folders.append(folder)
-            self._process = process.take()
-            self._process.begin(folder, {name: getattr(options.limits, name) for name in NAMES})
-        return self._process
+        with self._starting:
+            if self._process is None or self._process.end is not None:
+                self._end_child()
+                folder = self._scratch.absolute() / f"reader-{len(self._folders)}"
+                folder.mkdir(mode=0o700)
+                self._folders.append(folder)
+                self._process = process.take()
+                self._process.begin(folder, {name: getattr(options.limits, name) for name in NAMES})
+            return self._process
 
     @property
     def folder(self) -> Path:
@@ -118,9 +120,9 @@ class SandboxedReading:
         if child is not self._opened_in:
             told = self._open(child)
             self._opened_in = child
-            schema = self._checked(lambda: pl.read_ipc_schema(self._sandbox.folder / Path(str(told["schema"])).name))
-            self.format, self.schema = str(told["format"]), pl.Schema(schema)
-            self.decisions = self._decided(told["decisions"])
+            schema = self._checked(lambda: pl.read_ipc_schema(self._sandbox.folder / Path(str(told.get("schema"))).name))
+            self.format, self.schema = str(told.get("format")), pl.Schema(schema)
+            self.decisions = self._decided(told.get("decisions"))
         return child
 
     def _open(self, child: process.ReaderProcess) -> dict[str, Any]:
@@ -133,24 +135,27 @@ class SandboxedReading:
 
     def _received(self, told: dict[str, Any], folder: Path) -> Block:
         """The block that the child tells of, if it is one of this table."""
-        path = folder / Path(str(told["file"])).name
-        what = blocks.Extent(int(told["first"]), int(told["height"]), bool(told["gaps"]), bool(told["issues"]))
-        block: Block = self._checked(lambda: blocks.read(what, path))
-        if block.frame.height != len(block.rows) or dict(block.frame.schema) != dict(self.schema):
+        path = folder / Path(str(told.get("file"))).name
+        block: Block = self._checked(lambda: blocks.read(_extent(told), path))
+        if len(block.rows) != block.frame.height or dict(block.frame.schema) != dict(self.schema):
             raise self._nonsense()
         if not self._sandbox.keep:
             blocks.remove(path)
         return block
 
     def _decided(self, told: Any) -> tuple[Decision, ...]:
-        return tuple(Decision(*map(str, one)) for one in told)
+        return tuple(self._checked(lambda: [Decision(*map(str, one)) for one in told]))
 
     def _checked(self, read: Any) -> Any:
         """What a file of the child's holds; one that is not as we write them is no accident."""
         try:
             return read()
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, KeyError, TypeError, FileNotFoundError) as error:
             raise self._nonsense() from error
 
     def _nonsense(self) -> errors.ReaderCrashed:
         return errors.ReaderCrashed(path=self.name, why="what its reader wrote made no sense")
+
+
+def _extent(told: Mapping[str, Any]) -> blocks.Extent:
+    return blocks.Extent(int(told["first"]), int(told["height"]), bool(told["gaps"]), bool(told["issues"]))
