@@ -16,6 +16,7 @@ from data_sanitizer.duplicates.cells import add_content
 from data_sanitizer.duplicates.chance import Chance, Frequencies, dependence, random_pairs, table
 from data_sanitizer.duplicates.columns import Roles, by_content, roles
 from data_sanitizer.duplicates.comparison import Bar, Comparison, WholeRows, all_pairs, measures, rarities
+from data_sanitizer.duplicates.hopeful import Hopeful
 from data_sanitizer.duplicates.model import Figures, Model, Sample
 from data_sanitizer.duplicates.moved import exchanged, raise_moved
 from data_sanitizer.duplicates.neighbours import neighbours
@@ -29,9 +30,9 @@ Pairs = Iterator[tuple[Rows, Rows]]
 _COUNTED: Final = 20_000  # rows, by content hash, in which terms and chances are counted
 _LEARNED: Final = 60_000  # pairs from which the model learns
 _PART: Final = 1 << 17  # pairs that are judged at a time
-_HOPELESS: Final = -12.0  # bits: pairs below it are forgotten
 _KEPT: Final = 10_000_000  # pairs that are kept at most
 _KEPT_A_ROW: Final = 60
+_HEARD: Final = -8.0  # bits: a pair below it says nothing against a match of one of its rows
 _OPEN: Final = 14.0  # bits: beyond it no second opinion changes the answer
 _FEW_COLUMNS: Final = 5  # informative ones: with so few, templates alone find too little
 _INFORMATIVE: Final = 4.0  # bits
@@ -90,7 +91,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """Candidates with some hope: levels (pairs, used columns), log2 odds and posteriors. `a` and `b` are places in `rows`."""
+    """Candidates that matter: levels (pairs, used columns), log2 odds and posteriors. `a` and `b` are places in `rows`."""
 
     rows: Rows  # those that are in some pair, ascending
     contents: NDArray[np.uint64]
@@ -109,11 +110,11 @@ def find(records: Records, folder: Path, threads: int = 1) -> NearDuplicates:
     weakness = first.weakness()
     if weakness and not len(_texts(table, first)):
         return _nothing(records, first.figures(identifiable=False, reason=weakness))
-    a, b, levels = _hopeful(table, first, _candidates(table, first, folder))
-    known = _learned(table, first, a, b, levels)
+    hopeful = _hopeful(table, first, _candidates(table, first, folder), folder)
+    known = _learned(table, first, hopeful)
     if weakness and known.kind != model.TEXT:
         return _nothing(records, known.figures(identifiable=False, reason=weakness))
-    scored = _scored(table, known, a, b, levels)
+    scored = _scored(table, known, hopeful)
     weights, sure = _confident(table, known, scored)
     weights = _unsure(weights, never_agreed(scored.levels, weights >= model.SURE, table.exact[table.used]))
     return _result(table, known, scored, weights, sure)
@@ -135,8 +136,7 @@ def _prepared(records: Records, threads: int) -> _Table:
 
 def _first_model(table_: _Table) -> Model:
     """What is known before any candidate is seen: how often values and levels agree by chance."""
-    frequencies = Frequencies.counted(table_.records.prints, table_.roles.used)
-    table_.records.release()
+    frequencies = Frequencies.counted(table_.records.print_blocks(), table_.records.rows, table_.roles.used)
     exact, equal = table_.exact[table_.used], frequencies.agreement()
     levels = table_.levels(*random_pairs(table_.sample))
     places = {column: k for k, column in enumerate(table_.roles.used)}
@@ -180,20 +180,13 @@ def _contents(prints: NDArray[np.uint64], columns: tuple[int, ...]) -> NDArray[n
     return hashes
 
 
-def _hopeful(table_: _Table, first: Model, pairs: Pairs) -> tuple[Rows, Rows, NDArray[np.int8]]:
-    """The candidates that may be duplicates, with their levels. If they are too many, the bar rises for all by 2 bits."""
-    bar, most = _HOPELESS, min(_KEPT, _KEPT_A_ROW * table_.records.rows)
-    parts: list[tuple[Rows, Rows, NDArray[np.int8], NDArray[np.float32]]] = []
+def _hopeful(table_: _Table, first: Model, pairs: Pairs, folder: Path) -> Hopeful:
+    """The candidates that may be duplicates, with their levels."""
+    found = Hopeful(folder, len(table_.used), min(_KEPT, _KEPT_A_ROW * table_.records.rows))
     for a, b in _in_parts(pairs):
-        levels = table_.levels(a, b, _bar(table_, first, bar))
-        weights = first.first_weights(levels)
-        parts.append(_above(bar, a, b, levels, weights))
-        while sum(len(p[0]) for p in parts) > most:
-            bar += 2
-            parts = [_above(bar, *p) for p in parts]
-    if not parts:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, len(table_.used)), np.int8)
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), np.concatenate([p[2] for p in parts])
+        levels = table_.levels(a, b, _bar(table_, first, found.bar))
+        found.add(a, b, levels, first.first_weights(levels))
+    return found
 
 
 def _bar(table_: _Table, first: Model, least: float) -> Bar | None:
@@ -213,28 +206,23 @@ def _in_parts(pairs: Pairs) -> Pairs:
             yield a[begin : begin + _PART], b[begin : begin + _PART]
 
 
-def _above(
-    bar: float, a: Rows, b: Rows, levels: NDArray[np.int8], weights: NDArray[np.float32]
-) -> tuple[Rows, Rows, NDArray[np.int8], NDArray[np.float32]]:
-    kept = weights > bar
-    return a[kept], b[kept], levels[kept], weights[kept]
-
-
-def _learned(table_: _Table, first: Model, a: Rows, b: Rows, levels: NDArray[np.int8]) -> Model:
+def _learned(table_: _Table, first: Model, hopeful: Hopeful) -> Model:
     """Learn from pairs chosen by the content of their rows."""
     contents = table_.records.contents
-    chosen = np.arange(len(a))
-    if len(a) > _LEARNED:
-        mixed = _mixed(contents[a], contents[b])
-        chosen = np.sort(np.argpartition(mixed, _LEARNED)[:_LEARNED])
-    scale = len(a) / max(len(chosen), 1)
+    rows, mixed, levels = np.zeros(0, np.int64), np.zeros(0, np.uint64), np.zeros((0, len(table_.used)), np.int8)
+    for a, b, found in hopeful.parts():
+        rows, levels = np.concatenate([rows, a]), np.concatenate([levels, found])
+        mixed = np.concatenate([mixed, _mixed(contents[a], contents[b])])
+        if len(rows) > _LEARNED:
+            chosen = np.sort(np.argpartition(mixed, _LEARNED)[:_LEARNED])
+            rows, mixed, levels = rows[chosen], mixed[chosen], levels[chosen]
     prints = table_.prints(table_.sample)
     frequencies = first.chance.frequencies
 
     def depends(duplicates_a_row: float) -> NDArray[np.float64]:
         return dependence(prints, frequencies, max(10.0, 4 * (duplicates_a_row + 1)))
 
-    return model.learned(first, Sample(levels[chosen], table_.prints(a[chosen]), scale), depends)
+    return model.learned(first, Sample(levels, table_.prints(rows), len(hopeful) / max(len(rows), 1)), depends)
 
 
 def _mixed(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -244,11 +232,23 @@ def _mixed(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint64]:
         return np.asarray(mixed * np.uint64(0x9E3779B97F4A7C15) + (a & b))
 
 
-def _scored(table_: _Table, known: Model, a: Rows, b: Rows, levels: NDArray[np.int8]) -> _Scored:
-    duplicate, related, weights = (np.empty(len(a)) for _ in range(3))
-    for begin in range(0, len(a), _PART):
-        part = slice(begin, begin + _PART)
-        duplicate[part], related[part], weights[part] = known.posteriors(levels[part], table_.prints(a[part]))
+def _scored(table_: _Table, known: Model, hopeful: Hopeful) -> _Scored:
+    """The log2 odds of all hopeful pairs, and which of them matter: in clear tables, those near a pair that may be a match."""
+    found, joined = [], np.zeros(table_.records.rows, np.bool_)
+    for a, b, levels in hopeful.parts():
+        duplicate, related, weights = known.posteriors(levels, table_.prints(a))
+        found.append(np.stack([duplicate, related, weights]).astype(np.float32))
+        for side in (a, b):
+            joined[side[weights > 0]] = True
+    kept = []
+    for (a, b, levels), judged in zip(hopeful.parts(), found, strict=True):
+        ends = joined[a].astype(np.int8) + joined[b]
+        near = (ends == 2) | ((ends == 1) & (judged[2] > _HEARD)) | (judged[1] >= 0.5)
+        matters = near if _alone(known) else np.ones(len(a), np.bool_)
+        kept.append((a[matters], b[matters], levels[matters], judged[:, matters]))
+    hopeful.close()
+    a, b, levels = (np.concatenate([part[k] for part in kept]) for k in range(3))
+    duplicate, related, weights = np.concatenate([part[3] for part in kept], axis=1).astype(np.float64)
     rows = np.unique(np.concatenate([a, b]))
     places = np.searchsorted(rows, a), np.searchsorted(rows, b)
     return _Scored(rows, table_.records.contents[rows], *places, levels, weights, duplicate, related)
@@ -259,7 +259,7 @@ def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[n
     a, b, rows = scored.a, scored.b, len(scored.rows)
     weights = _unsure(scored.weights, known.contradicted(scored.levels))
     sure = known.kind == model.CLEAR or (known.kind == model.NOISY and known.ambiguity < 0.2)
-    if known.kind != model.TEXT and known.ambiguity < calibration.AMBIGUOUS:
+    if _alone(known):
         return _uncontested(scored, weights), sure
     columns = [c for c, kind in enumerate(table_.records.kinds) if kind != "empty" and c not in table_.roles.identifiers]
     whole = WholeRows.counted(table_.records, columns, table_.sample)
@@ -269,6 +269,11 @@ def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[n
     weights = calibration.second_opinion(scored.weights, scored.duplicate, stands)
     contradicted = ((scored.levels == 1) & known.identifying()).any(axis=1) | known.contradicted(scored.levels)
     return _uncontested(scored, _unsure(weights, contradicted)), sure
+
+
+def _alone(known: Model) -> bool:
+    """Whether the model needs no second opinion."""
+    return known.kind != model.TEXT and known.ambiguity < calibration.AMBIGUOUS
 
 
 def never_agreed(levels: NDArray[np.int8], sure: NDArray[np.bool_], exact: NDArray[np.int8]) -> NDArray[np.bool_]:

@@ -31,6 +31,11 @@ class Left:
     gone: Rows  # ascending
     height: int
 
+    def has(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of some rows, ascending, are left."""
+        first, last = np.searchsorted(self.gone, rows[[0, -1]] + [0, 1]) if len(rows) else (0, 0)
+        return ~np.isin(rows, self.gone[first:last], assume_unique=True)
+
     def rows(self, places: Rows) -> Rows:
         """The rows at places among those left."""
         before = self.gone - np.arange(len(self.gone))  # how many rows are left before each that is gone
@@ -88,7 +93,7 @@ def _near(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan
     from data_sanitizer.duplicates.records import Prepared, RecordFile, prepare
 
     def prepared(block: CleanBlock) -> Prepared:
-        staying = ~np.isin(block.ordinals(), left.gone)
+        staying = left.has(block.ordinals())
         frame = own_words(block, columns, plan)
         return prepare(frame if staying.all() else frame.filter(pl.Series(staying)))
 
