@@ -52,9 +52,33 @@ class NearDuplicates:
     related: NDArray[np.float32]  # that it is related but distinct
     levels: NDArray[np.int8]  # (pairs, all columns) 0 a cell is empty or not compared, 1 differ, 2… alike, the highest equal
     bits: NDArray[np.float32]  # (pairs, all columns) weight of evidence for one entity
-    clusters: Rows  # (n,) the least row of each row's cluster, its own number where it is alone
-    kept: Rows  # (n,) the row kept for each row: another one only where that is sure
+    rows: int  # n
+    members: Rows  # (members,) rows that are not alone in their cluster, ascending
+    labels: Rows  # (members,) the least row of each one's cluster
+    keepers: Rows  # (members,) the row kept for each: another one only where that is sure
     figures: Figures
+
+    @property
+    def clusters(self) -> Rows:
+        """The least row of each row's cluster, its own number where it is alone, of shape (n,)."""
+        return self.cluster_of(np.arange(self.rows))
+
+    @property
+    def kept(self) -> Rows:
+        """The row kept for each row, of shape (n,)."""
+        return self.kept_for(np.arange(self.rows))
+
+    def cluster_of(self, rows: Rows) -> Rows:
+        """The least row of the cluster of each of some rows."""
+        return self._told(rows, self.labels)
+
+    def kept_for(self, rows: Rows) -> Rows:
+        """The row kept for each of some rows."""
+        return self._told(rows, self.keepers)
+
+    def _told(self, rows: Rows, answers: Rows) -> Rows:
+        place = np.searchsorted(self.members, rows).clip(0, max(len(self.members) - 1, 0))
+        return np.where(self.members[place] == rows, answers[place], rows) if len(self.members) else rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,19 +330,26 @@ def _uncontested(scored: _Scored, weights: NDArray[np.float64]) -> NDArray[np.fl
 def _result(table_: _Table, known: Model, scored: _Scored, weights: NDArray[np.float64], sure: bool) -> NearDuplicates:
     rows, contents = scored.rows, scored.contents
     against = -4.0 if known.kind == model.TEXT else clusters.NOT_COMPARED
-    labels, kept = np.arange(table_.records.rows), np.arange(table_.records.rows)
-    labels[rows] = rows[clusters.guarded(len(rows), scored.a, scored.b, weights, contents, 0.0, against)]
+    groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, 0.0, against)
+    members = _several(groups)
+    keepers = np.arange(len(rows))
     if sure:
-        groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, model.SURE, against)
-        several = np.flatnonzero(np.bincount(groups, minlength=len(rows))[groups] > 1)
-        kept[rows[several]] = survivors(rows[several], groups[several], table_.records.prints_of(rows[several]))
+        sure_groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, model.SURE, against)
+        several = _several(sure_groups)
+        keepers[several] = np.searchsorted(rows, survivors(rows[several], sure_groups[several], table_.records.prints_of(rows[several])))
     confidences = calibration.probability(weights)
     shown = np.flatnonzero((confidences >= 0.5) | (scored.related >= 0.5))
     levels, bits = _shown(table_, known, scored, shown)
     related = np.minimum(scored.related[shown], 1 - confidences[shown]).astype(np.float32)
     figures = known.figures(sure, "" if sure else _doubt(known))
     a, b = rows[scored.a[shown]], rows[scored.b[shown]]
-    return NearDuplicates(a, b, confidences[shown], related, levels, bits, labels, kept, figures)
+    told = rows[members], rows[groups[members]], rows[keepers[members]]
+    return NearDuplicates(a, b, confidences[shown], related, levels, bits, table_.records.rows, *told, figures)
+
+
+def _several(groups: Rows) -> Rows:
+    """The places that are not alone in their group."""
+    return np.flatnonzero(np.bincount(groups, minlength=len(groups))[groups] > 1)
 
 
 def _shown(table_: _Table, known: Model, scored: _Scored, shown: Rows) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -339,8 +370,6 @@ def _doubt(known: Model) -> str:
 
 
 def _nothing(records: Records, figures: Figures) -> NearDuplicates:
-    rows, width = np.arange(records.rows), len(records.columns)
-    none, pairs = np.zeros(0, np.int64), np.zeros(0, np.float32)
-    return NearDuplicates(
-        none, none, pairs, pairs, np.zeros((0, width), np.int8), np.zeros((0, width), np.float32), rows, rows, replace(figures, kind="")
-    )
+    none, pairs, width = np.zeros(0, np.int64), np.zeros(0, np.float32), len(records.columns)
+    levels, bits = np.zeros((0, width), np.int8), np.zeros((0, width), np.float32)
+    return NearDuplicates(none, none, pairs, pairs, levels, bits, records.rows, none, none, none, replace(figures, kind=""))
