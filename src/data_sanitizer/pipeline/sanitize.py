@@ -18,7 +18,7 @@ import polars as pl
 from data_sanitizer import kernels, run_folder
 from data_sanitizer.errors import InputChanged, UsageError
 from data_sanitizer.model import ReadOptions
-from data_sanitizer.pipeline import duplicates, golden, pass1, pass2, report
+from data_sanitizer.pipeline import duplicates, first_run, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
@@ -68,10 +68,10 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             marks = [_mark(path) for path in inputs]
             hashes = beside.submit(lambda: [_hashed(path) for path in inputs])
         if new:
-            options.tell("First run of this version on this machine: it compiles what it needs, which takes up to half a minute, once.")
+            resources.enter_context(first_run.compiling(options.tell))
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
-            resources.close()
+            reader.close()
             plan = make_plan(recipe, survey.profiles)
         with clock.stage("pass 2"):
             blocks = pass2.clean(survey, plan, recipe, options.threads)
