@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -17,7 +18,10 @@ import psutil
 import pytest
 
 from data_sanitizer import errors
+from data_sanitizer.formats import open_source
 from data_sanitizer.model import ReadLimits, ReadOptions
+from data_sanitizer.pipeline.sanitize import RunOptions, sanitize
+from data_sanitizer.recipe import load_recipe
 from data_sanitizer.sandbox import process, walls
 from data_sanitizer.sandbox.reading import Sandbox
 from tests.unit import hostile_format
@@ -190,6 +194,19 @@ def test_a_reader_that_cannot_start_is_no_fault_of_the_file(sandbox: Sandbox, tm
             with pytest.raises(errors.EnvironmentFailed, match="could not start"):
                 good(sandbox, tmp_path)
     assert good(sandbox, tmp_path) == [("1", "2"), ("3", "4")]
+
+
+def test_a_run_is_the_same_bytes_whoever_reads(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files of which one has odd records, so that blocks have gaps and issues, and columns that must be aligned."""
+    (tmp_path / "one.csv").write_text("a,b\n" + "".join(f"{i}, x{i % 9}\n" if i % 50 else f"{i},y,z\n" for i in range(400)))
+    (tmp_path / "two.csv").write_text("a,c\n" + "".join(f"{i},z \n" for i in range(400)))
+    inputs, options = [str(tmp_path / "one.csv"), str(tmp_path / "two.csv")], RunOptions(block=700)
+    sanitize(inputs, tmp_path / "child", load_recipe("careful"), options)
+    monkeypatch.setattr(Sandbox, "open", lambda self, place, options, block=None: open_source(place, options, self._scratch, block))
+    sanitize(inputs, tmp_path / "here", load_recipe("careful"), options)
+    assert json.loads((tmp_path / "child" / "manifest.json").read_text())["rows"]["quarantined"] == 8
+    manifests = [(tmp_path / run / "manifest.json").read_bytes() for run in ("child", "here")]  # with the digest of every file
+    assert manifests[0] == manifests[1]
 
 
 def test_a_prepared_child_is_used_or_ended(tmp_path: Path, sandbox: Sandbox) -> None:
