@@ -90,7 +90,7 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
     default="1GB",
     show_default=True,
     callback=_bytes,
-    help="Memory for the keys of rows: an eighth of it. The search for near-duplicates does not keep to it yet.",
+    help="Memory for the run. Of tables for which it is too little, near-duplicates are not sought; the report says so.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads to use. [default: one a core]")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -110,7 +110,7 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
     if output is None and not (dry_run or check):
         raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
     resolved = load_recipe(recipe)
-    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit // 8, reading=_read_options(**reading),
+    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit, reading=_read_options(**reading),
                          tell=_ignore if quiet else _tell)  # fmt: skip
     report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
     if not quiet:
