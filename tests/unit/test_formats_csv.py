@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tempfile
 from pathlib import Path
 
@@ -204,7 +205,7 @@ def test_what_pythons_writer_wrote_is_read_back(rows: list[list[str]], block: in
     out = io.StringIO(newline="")
     csv.writer(out, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerows([["x", "y"], *rows])
     got = Got(out.getvalue().encode(), COMMA, block)
-    assert with_content([[cell or "" for cell in row] for row in got.rows]) == with_content(rows)
+    assert [[cell or "" for cell in row] for row in got.rows] == rows
     assert got.quarantined == got.flagged == []
 
 
@@ -234,16 +235,11 @@ def test_the_compiled_scanner_agrees_with_a_plain_one(dirt: bytes) -> None:
     text = dirt.replace(b"\xe9", b"e").decode()
     text = START.decode() + text
     records = plain_records(text if text.endswith("\n") else text + "\n")[1:]
-    expected = [record for record, raw in records if raw.strip(" \t\r\n")]
+    expected = [r for r, raw in records if raw.strip(" \t\r\n") and (len(r) == 2 or not re.fullmatch(r",*\r?\n", raw))]
     got = Got(text.encode(), COMMA)
     kept = [r for r in expected if len(r) <= 2 or not any(r[2:])]
-    assert with_content([[c or "" for c in row] for row in got.rows]) == with_content([[*r, ""][:2] for r in kept])
+    assert [[c or "" for c in row] for row in got.rows] == [[*r, ""][:2] for r in kept]
     assert len(got.quarantined) == len(expected) - len(kept)
-
-
-def with_content(rows: list[list[str]]) -> list[list[str]]:
-    """The rows without the empty ones below the last one with content."""
-    return rows[: max((i for i, row in enumerate(rows, 1) if any(row)), default=0)]
 
 
 def plain_records(text: str) -> list[tuple[list[str], str]]:

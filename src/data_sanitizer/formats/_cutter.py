@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from data_sanitizer import errors
-from data_sanitizer.formats._delimiters import Signs, rules
+from data_sanitizer.formats._delimiters import rules
+from data_sanitizer.formats._dialect import Dialect
 
 _MOST_CELLS = 4 << 20  # cells in one piece: 64 MB of string views, however short the records are
 _LONGEST_RECORD = 64 << 20
@@ -18,8 +19,9 @@ _STEP = 1 << 18  # bytes counted at a time: they stay in the processor's cache
 class Cutter:
     """Cuts a stream of bytes into pieces of whole records and says of each how many they are: -1 where a plain parser would misread it."""
 
-    def __init__(self, stream: io.RawIOBase, name: str, signs: Signs, cols: int, block: int) -> None:
-        self._stream, self._name, self._signs, self._cols = stream, name, signs, cols
+    def __init__(self, stream: io.RawIOBase, name: str, dialect: Dialect, block: int) -> None:
+        signs, self._cols = dialect.signs, len(dialect.names)
+        self._stream, self._name, self._signs = stream, name, signs
         self._sep = ord(signs.delimiter)
         self._quote = signs.quote.encode()
         self._plain = not (signs.cr or signs.escape or signs.blanks)

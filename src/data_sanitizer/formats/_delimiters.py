@@ -27,6 +27,8 @@ _SCORED = 1 << 16  # bytes read with each candidate
 _LONGEST_PREAMBLE = 30
 _SEEN = 300  # records that the tests on content look at
 
+_COMMENTS = re.compile(rb"\A(?:[ \t]*(?:#[^\r\n]*)?[\r\n]+)+")
+
 Record = list[str]
 
 
@@ -54,13 +56,16 @@ class Trial:
 
 def find(data: bytes, complete: bool, options: ReadOptions, favourite: str | None = None) -> Trial:
     """The signs of a text in UTF-8 that starts so; `complete` where this is all of it, `favourite` the delimiter its name suggests."""
-    data = _first(data)
+    data = _first(_below_comments(data))
     trials = [_trial(data, complete, s, favourite) for s in _candidates(data, options)]
     best = max(trials, key=lambda t: t.score, default=None)
     if best is not None and (options.delimiter or best.score >= 0.2):
         return best
     alone = _trial(
-        data, complete, Signs(NO_DELIMITER, '"' if options.quote is None else options.quote, options.escape or "", cr=_lone_cr(data)), None
+        data,
+        complete,
+        Signs(NO_DELIMITER, '"' if options.quote is None else options.quote, options.escape or "", cr=_lone_cr(data)[0]),
+        None,
     )
     return _clever(data, complete, alone) or alone
 
@@ -121,30 +126,37 @@ def _first(data: bytes) -> bytes:
     return data[: data.rfind(b"\n", 0, end) + 1 or len(data)]
 
 
-def _lone_cr(data: bytes) -> bool:
-    """Whether a CR ends records: there is no other line end, or there are as many lone CRs as records need."""
+def _below_comments(data: bytes) -> bytes:
+    """The text below the lines at its top that begin with #, if there is any."""
+    rest = _COMMENTS.sub(b"", data, 1)
+    return rest if rest.strip() else data
+
+
+def _lone_cr(data: bytes) -> tuple[bool, ...]:
+    """Whether a CR without LF may end records: always where there is no LF, perhaps where a tenth of the line ends are such."""
+    lone = data.count(b"\r") - data.count(b"\r\n")
     if b"\n" not in data:
-        return b"\r" in data
-    return False
+        return (lone > 0,)
+    return (False, True) if lone > 1 and 10 * lone > data.count(b"\n") else (False,)
 
 
 def _candidates(data: bytes, options: ReadOptions) -> Iterator[Signs]:
-    """Every combination of signs that the text gives reason to try, or that was asked for."""
-    cr = _lone_cr(data)
+    """Every combination of signs that the text gives reason to try, or that was asked for; the first wins where all read equally well."""
     for delimiter in (options.delimiter,) if options.delimiter else _WEIGHT:
         if delimiter.encode() not in data and not options.delimiter:
             continue
         for quote in _quotes(data, delimiter) if options.quote is None else (options.quote,):
             for escape in _escapes(data, delimiter, quote) if options.escape is None else (options.escape,):
-                yield Signs(delimiter, quote, escape, _blanks(data, delimiter, quote), cr)
+                blanks = _blanks(data, delimiter, quote)
+                yield from (Signs(delimiter, quote, escape, blanks, cr) for cr in _lone_cr(data))
 
 
 @cache
 def _edges(delimiter: str, quote: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Quotes that open a field, and quotes that close one."""
+    """Quotes that open a field, and quotes that close one; a pair of quotes alone is no evidence."""
     sign, mark = re.escape(delimiter).encode(), re.escape(quote).encode()
     blanks = b"" if delimiter == " " else b" *"
-    opening = re.compile(b"(?:^|[\r\n]|(?<=%s))%s%s" % (sign, blanks, mark))
+    opening = re.compile(b"(?:^|[\r\n]|(?<=%s))%s%s(?!%s)" % (sign, blanks, mark, mark))
     return opening, re.compile(b"%s%s(?=$|[\r\n]|%s)" % (mark, blanks, sign))
 
 
@@ -158,17 +170,25 @@ def _quotes(data: bytes, delimiter: str) -> Iterator[str]:
     """Double quotes; single ones where most of them open and close fields, and more fields than double ones do."""
     if b"'" in data:
         fields = _at_edges(data, delimiter, "'")
-        if fields >= 2 and 3 * fields >= data.count(b"'") and fields > _at_edges(data, delimiter, '"'):
+        if fields >= 2 and 3 * fields >= data.count(b"'") - 2 * data.count(b"''") and fields > _at_edges(data, delimiter, '"'):
             yield "'"
     yield '"'
 
 
 def _escapes(data: bytes, delimiter: str, quote: str) -> Iterator[str]:
-    """Signs that stand before a quote or a delimiter, and none; the first wins where both read equally well."""
-    for sign in ("\\", "\0"):
-        if (quote and (sign + quote).encode() in data) or (sign + delimiter).encode() in data:
-            yield sign
+    """Signs that stand before a quote within a field, none, and signs that stand before a delimiter; the first wins where all read equally
+    well."""
+    before_quote = [sign for sign in ("\\", "\0") if quote and _within(delimiter, quote, sign).search(data)]
+    yield from before_quote
     yield ""
+    yield from (sign for sign in ("\\", "\0") if sign not in before_quote and (sign + delimiter).encode() in data)
+
+
+@cache
+def _within(delimiter: str, quote: str, sign: str) -> re.Pattern[bytes]:
+    """An escaped quote that neither closes its field nor is doubled, so that the sign before it is no text."""
+    mark = re.escape(quote).encode()
+    return re.compile(b"%s%s(?![%s%s\r\n]|$)" % (re.escape(sign).encode(), mark, mark, re.escape(delimiter).encode()))
 
 
 def _blanks(data: bytes, delimiter: str, quote: str) -> bool:
@@ -184,10 +204,13 @@ def _trial(data: bytes, complete: bool, signs: Signs, favourite: str | None) -> 
     records = [r for r, _ in split(data, signs)]
     if len(records) > 1 and not complete:
         records.pop()
-    width, table = _best_table([r for r in records if r], signs.delimiter, _spaced(data, signs.delimiter))
+    filled = [r for r in records if r]
+    width, table = _best_table(filled, signs.delimiter, _spaced(data, signs.delimiter))
     share = sum(len(r) == width for r in table) / max(len(table), 1)
-    fits = (0.5 + 0.5 * _clean(table, width, signs)) * _doubt(table, width, share, data, signs)
-    score = share**2 * (1 - 1 / width) * fits * (len(table) / max(sum(map(bool, records)), 1)) ** 0.5
+    fits = (0.5 + 0.5 * _clean(table, width, signs)) * _doubt(
+        filled if signs.delimiter in _NEED_AGREEMENT else table, width, share, data, signs
+    )
+    score = share**2 * (1 - 1 / width) * fits * (len(table) / max(len(filled), 1)) ** 0.5
     if signs.delimiter in _NEED_AGREEMENT and _quotes_tell(data, signs):
         score = max(score, 0.2)
     return Trial(signs, records, width, share, score * (1.1 if signs.delimiter == favourite else 1.0))
@@ -228,10 +251,10 @@ def _is_quoted(cell: str) -> bool:
     return len(bare) > 1 and bare[0] == bare[-1] and bare[0] in "\"'"
 
 
-def _doubt(table: Sequence[Record], width: int, share: float, data: bytes, signs: Signs) -> float:
+def _doubt(records: Sequence[Record], width: int, share: float, data: bytes, signs: Signs) -> float:
     """Less than 1 where the delimiter may be mere text: blanks and colons, or pairs below a header of one field ("name", "Smith, John")."""
-    first = len(table[0]) if table else 0
-    if signs.delimiter in _NEED_AGREEMENT and (width < 3 or share < 0.98 or first != width):
+    first = len(records[0]) if records else 0
+    if signs.delimiter in _NEED_AGREEMENT and (width < 3 or share < 0.98 or first != width or _are_values(records, signs.delimiter)):
         return 0.0
     weight = _WEIGHT.get(signs.delimiter, 1.0)
     if first == width:
@@ -239,6 +262,12 @@ def _doubt(table: Sequence[Record], width: int, share: float, data: bytes, signs
     if width > 2:
         return 0.8 * weight
     return (0.3 if _spaced(data, signs.delimiter) else 0.8) * weight
+
+
+def _are_values(records: Sequence[Record], delimiter: str) -> bool:
+    """Whether most lines are one value as they stand, such as a time."""
+    whole = [kind(delimiter.join(r)) for r in records[1:_SEEN]]
+    return 2 * sum(k is not None for k in whole) > len(whole)
 
 
 def _quotes_tell(data: bytes, signs: Signs) -> bool:

@@ -1,4 +1,4 @@
-"""How a delimited text is written and where its table stands, found from its first records; every finding is a decision with its evidence."""
+"""How a delimited text is written and where its table stands, from its first records; every finding is a decision with its evidence."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from data_sanitizer.formats._tally import Tally
 from data_sanitizer.model import Block, RowIssue
 
 _MOST_NOTES = 20
+_PADDING = 20  # empty rows that are no rows even where nothing else says that the text is the export of a sheet
 _LEAST_COLUMNS = 3  # in a table of two, a single field may be a row that misses one
 
 
@@ -36,6 +37,9 @@ def _shortened(held: list[Block], tally: Tally) -> Iterator[Block]:
         last = max((i for i, end in enumerate(ends) if end), default=0)
         ends = [len(block.rows) if i < last else end for i, (block, end) in enumerate(zip(held, ends, strict=True))]
         notes = [[] for _ in held]
+    empty = sum(len(block.rows) - end for block, end in zip(held, ends, strict=True))
+    if not any(notes) and not tally.has_titles and empty < _PADDING:
+        ends = [len(block.rows) for block in held]
     number = None
     for block, end, below in zip(held, ends, notes, strict=True):
         number = int(block.rows[end]) if number is None and end < len(block.rows) else number

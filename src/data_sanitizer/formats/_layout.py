@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from data_sanitizer.formats._columns import plain_names
 from data_sanitizer.formats._values import MISSING, column_kind, is_year, kind
@@ -28,8 +29,9 @@ class Layout:
     names: tuple[str, ...]
     labels: tuple[str, ...] | None  # the header as it is written, None where there is none
     kinds: tuple[str | None, ...]  # what most values of each column are
+    rows: int  # records that make the header
     titles: int  # records (with blank ones) before the header
-    header: int  # records that make the header, with blank ones among them
+    header: int  # records from the first to the last header row, blank ones too
     decisions: tuple[Decision, ...]
 
 
@@ -45,7 +47,7 @@ def find(records: Sequence[Record], asked: int | None) -> Layout:
     names, renamed = plain_names(labels) if labels is not None else (tuple(f"column_{i + 1}" for i in range(max(width, 1))), ())
     kinds = tuple(column_kind([r[i] for r in below[:_SEEN] if i < len(r)]) for i in range(len(names)))
     used = _reach(records, titles, rows)
-    return Layout(names, tuple(labels) if labels is not None else None, kinds, titles, used - titles, (*_told(rows, why), *renamed))
+    return Layout(names, tuple(labels) if labels is not None else None, kinds, rows, titles, used - titles, (*_told(rows, why), *renamed))
 
 
 def table_width(records: Sequence[Record]) -> int:
@@ -196,6 +198,8 @@ def _labels(head: Sequence[Record], below: Sequence[Record], width: int) -> list
         return labels
     while len(labels) > width and not labels[-1].strip():
         labels.pop()
+    if sum(not name.strip() for name in labels) == len(labels) - width > 0:
+        labels = [name for name in labels if name.strip()]
     missing = width - len(labels)
     if missing == 1 and len(rows) >= _ENOUGH and len({r[0] for r in rows}) == len(rows) and any(r[-1].strip() for r in rows):
         return ["", *labels]  # as R writes tables: row names without a header
@@ -208,7 +212,7 @@ def _joined(head: Sequence[Record]) -> list[str]:
         return list(head[0])
     width = max(map(len, head))
     padded = [[*r, *[""] * (width - len(r))] for r in head]
-    for upper, lower in zip(padded, padded[1:], strict=False):
+    for upper, lower in pairwise(padded):
         if _is_group_row(upper, width):
             _spread(upper, lower)
     return [" ".join(cell for row in padded if (cell := row[i].strip())) for i in range(width)]

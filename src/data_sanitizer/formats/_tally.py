@@ -17,6 +17,7 @@ KINDS = ("skipped", "preamble", "header", "row", "blank", "footer", "quarantined
 _AGAIN = 3  # records that fit, one after the other, end another table
 _MOST_HEADERS_SOUGHT = 1000  # odd records that are looked at as the header of another table
 Facts = NDArray[np.int64]
+_Sorted = tuple[NDArray[np.uint64], NDArray[np.bool_], tuple[RowIssue, ...], tuple[RowIssue, ...]]
 
 
 class Tally:
@@ -30,15 +31,20 @@ class Tally:
         self._other = 0  # fields of the records of another table that goes on here, 0 for none
         self._fitting = 0  # records since the last odd one
 
+    @property
+    def has_titles(self) -> bool:
+        """Whether titles stand above the table, as in the export of a sheet."""
+        return self._dialect.above["preamble"] > 0
+
     def regular(self, data: bytes, records: int) -> NDArray[np.uint64]:
         """Takes note of a piece without odd records; gives their numbers."""
         self._fitting += records
         self._lines["row"] += count_lines(data, self._dialect.signs.cr)
         return self._numbers(records)
 
-    def odd(self, data: bytes, facts: Facts) -> tuple[NDArray[np.uint64], NDArray[np.bool_], tuple[RowIssue, ...], tuple[RowIssue, ...]]:
-        """Takes note of a piece with odd records: the numbers of its records, which of those written are kept, what is set aside, and
-        what is flagged."""
+    def odd(self, data: bytes, facts: Facts, again: NDArray[np.bool_]) -> _Sorted:
+        """Takes note of a piece with odd records, of which some written ones are the header `again`: the numbers of those written, which of
+        them are kept, what is set aside, and what is flagged."""
         blank = facts[:, FIELDS] == BLANK
         self._blank_lines += int(facts[blank, LINES].sum())
         self._lines["blank"] += int(facts[blank, LINES].sum())
@@ -46,8 +52,10 @@ class Tally:
         first = self.records
         rows, kept = self._numbers(len(facts)), facts[:, KEPT] == 1
         written = kept.copy()
-        quarantined, flagged = [], []
-        for i, reason in self._judged(data, facts, kept):
+        kept[np.flatnonzero(written)[again]] = False
+        quarantined: list[RowIssue] = []
+        flagged: list[RowIssue] = []
+        for i, reason in self._judged(data, facts, kept, kept < written):
             text = data[facts[i, START] : facts[i, END]].decode("utf-8").rstrip("\r\n")
             (flagged if kept[i] else quarantined).append(RowIssue(first + i, reason, text))
         self._lines["row"] += int(facts[kept, LINES].sum())
@@ -83,13 +91,13 @@ class Tally:
         first, self.records = self.records, self.records + count
         return np.arange(first, self.records, dtype=np.uint64)
 
-    def _judged(self, data: bytes, facts: Facts, kept: NDArray[np.bool_]) -> Iterator[tuple[int, str]]:
+    def _judged(self, data: bytes, facts: Facts, kept: NDArray[np.bool_], again: NDArray[np.bool_]) -> Iterator[tuple[int, str]]:
         """Each odd record with the reason; `kept` becomes false for those that belong to another table."""
         last = -1
-        for i in np.flatnonzero((facts[:, FIELDS] != self._cols) | (facts[:, FORM] >= STRAY)).tolist():
+        for i in np.flatnonzero((facts[:, FIELDS] != self._cols) | (facts[:, FORM] >= STRAY) | again).tolist():
             self._fitting += i - last - 1
             last = i
-            other = self._of_another_table(data, facts[i])
+            other = "the header again" if again[i] else self._of_another_table(data, facts[i])
             kept[i] = kept[i] and not other
             yield i, other or _reason(int(facts[i, FIELDS]), int(facts[i, FORM]), self._cols)
             self._fitting = 0

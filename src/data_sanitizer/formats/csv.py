@@ -13,11 +13,13 @@ from typing import cast
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data_sanitizer import errors
-from data_sanitizer.formats import _bytes, _dialect, _encoding, _facts
+from data_sanitizer.formats import _bytes, _dialect, _encoding, _facts, _line_ends
 from data_sanitizer.formats._cutter import Cutter
 from data_sanitizer.formats._footer import without_footer
+from data_sanitizer.formats._line_ends import WithLineFeeds
 from data_sanitizer.formats._tally import Tally
 from data_sanitizer.model import Block, Decision, ReadOptions
 
@@ -34,12 +36,17 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
     sample, complete = (raw, complete) if encoding == "utf-8" else _sample(path, name, encoding)
     if not sample.strip():
         raise errors.EmptyInput(path=name)
-    text = _bytes.as_utf8(sample)[0].decode("utf-8", errors="strict" if complete else "ignore")
-    dialect = _dialect.detect(text.encode("utf-8"), complete, options, _favourite(path))
+    text = _bytes.as_utf8(sample)[0].decode("utf-8", errors="strict" if complete else "ignore").encode("utf-8")
+    ends = _line_ends.unusual(text)
+    dialect = _dialect.detect(text.replace(ends, b"\n") if ends else text, complete, options, _favourite(path))
     if len(dialect.names) > _MOST_COLUMNS:
         raise errors.MalformedInput(path=name, format="CSV", why=f"it has {len(dialect.names)} columns, more than {_MOST_COLUMNS}")
-    told = _encoding.decision(encoding, evidence)
-    return Delimited(path, name, encoding, dialect, (*([told] if told else []), *dialect.decisions), block)
+    found = [d for d in (_encoding.decision(encoding, evidence), _told(ends)) if d]
+    return Delimited(path, name, encoding, dialect, ends, (*found, *dialect.decisions), block)
+
+
+def _told(ends: bytes | None) -> Decision | None:
+    return Decision("line ends", _line_ends.NAMES[ends], "there is no LF and no CR") if ends else None
 
 
 def write(table: pl.LazyFrame, path: Path) -> None:
@@ -83,11 +90,12 @@ class Delimited:
     format = "csv"
     schema: Mapping[str, pl.DataType]
 
-    def __init__(self, path: Path, name: str, encoding: str, dialect: _dialect.Dialect, found: tuple[Decision, ...], block: int) -> None:
+    def __init__(self, path: Path, name: str, encoding: str, dialect: _dialect.Dialect, ends: bytes | None, found: tuple[Decision, ...],
+                 block: int) -> None:  # fmt: skip
         self.name, self.decisions, self.dialect = name, found, dialect
         self.header = dialect.layout.labels
         self.schema = pl.Schema(dict.fromkeys(dialect.names, pl.String()))
-        self._path, self._encoding, self._block = path, encoding, block
+        self._path, self._encoding, self._ends, self._block = path, encoding, ends, block
         self._stamp, self._late = _bytes.stamp(path), cast("tuple[Decision, ...]", ())
         self._cuts: list[tuple[int, int]] | None = None
 
@@ -95,13 +103,17 @@ class Delimited:
         """Every record once, in order; raises TruncatedInput, MalformedInput or InputChanged where the bytes end, break or are new."""
         _bytes.must_be_unchanged(self._path, self.name, self._stamp)
         tally = Tally(self.dialect)
-        with _bytes.open_bytes(self._path, self.name, self._encoding) as stream:
+        with self._open() as stream:
             _bytes.read_up_to(stream, self.dialect.start)
             blocks = (self._block_of(data, expected, tally) for data, expected in self._pieces(stream))
             yield from without_footer(blocks, tally)
         _bytes.must_be_unchanged(self._path, self.name, self._stamp)
         before, self._late = self._late, tuple(tally.decisions())
         self.decisions = (*(d for d in self.decisions if d not in before), *self._late)
+
+    def _open(self) -> io.RawIOBase:
+        stream = _bytes.open_bytes(self._path, self.name, self._encoding)
+        return WithLineFeeds(stream, self._ends) if self._ends else stream
 
     def _pieces(self, stream: io.RawIOBase) -> Iterator[tuple[bytes, int]]:
         """Whole records and how many they are; the second time they are cut where they were cut the first time."""
@@ -111,14 +123,14 @@ class Delimited:
                 yield data if len(data) == size else data + b"\n", expected
             return
         cuts = []
-        for data, expected in Cutter(stream, self.name, self.dialect.signs, len(self.schema), self._block).pieces():
+        for data, expected in Cutter(stream, self.name, self.dialect, self._block).pieces():
             cuts.append((len(data), expected))
             yield data, expected
         self._cuts = cuts
 
     def _block_of(self, data: bytes, expected: int, tally: Tally) -> Block:
         frame = self._parsed(data, self.dialect.quote) if expected >= 0 else None
-        if frame is not None and frame.height == expected:
+        if frame is not None and frame.height == expected and not self._headers(frame).any():
             return Block(tally.regular(data, expected), frame)
         data, wrong = _bytes.as_utf8(data)
         tally.other_encoding += wrong
@@ -140,6 +152,17 @@ class Delimited:
         except pl.exceptions.PolarsError:
             return None
 
+    def _headers(self, frame: pl.DataFrame) -> NDArray[np.bool_]:
+        """The rows that are the header again, as where files were joined; only where it can be told from values."""
+        layout = self.dialect.layout
+        again = np.zeros(frame.height, bool)
+        if layout.labels is None or layout.rows != 1 or frame.width == 1 or not any(layout.kinds):
+            return again
+        key = next(i for i, name in enumerate(layout.labels) if name)
+        for i in frame.select((frame.to_series(key) == layout.labels[key]).arg_true()).to_series().to_list():
+            again[i] = tuple(cell or "" for cell in frame.row(i)) == layout.labels
+        return again
+
     def _exact(self, data: bytes, tally: Tally) -> Block:
         """The block by the exact scanner: odd records written anew, those that do not fit set aside."""
         from data_sanitizer.formats import _delimiters, _rewriting
@@ -149,6 +172,6 @@ class Delimited:
         written = facts[:, _facts.KEPT] == 1
         if frame is None or frame.height != np.count_nonzero(written):
             raise errors.MalformedInput(path=self.name, format="CSV", why=f"the records after record {tally.records} cannot be separated")
-        rows, kept, quarantined, flagged = tally.odd(data, facts)
+        rows, kept, quarantined, flagged = tally.odd(data, facts, self._headers(frame))
         frame = frame if kept.all() else frame.filter(pl.Series(kept))
         return Block(rows[kept], frame, quarantined, flagged)
