@@ -30,6 +30,7 @@ class Layout:
     labels: tuple[str, ...] | None  # the header as it is written, None where there is none
     kinds: tuple[str | None, ...]  # what most values of each column are
     rows: int  # records that make the header
+    remarks: bool  # whether lines that begin with # stand above it
     titles: int  # records (with blank ones) before the header
     header: int  # records from the first to the last header row, blank ones too
     decisions: tuple[Decision, ...]
@@ -38,7 +39,8 @@ class Layout:
 def find(records: Sequence[Record], asked: int | None) -> Layout:
     """The layout of a text with these first records; `asked` is the number of header rows where the user says it."""
     width = table_width(records)
-    titles = _titles(records, width)
+    remarks = _remarks(records, width)
+    titles = remarks + _titles(records[remarks:], width)
     body = [r for r in records[titles:] if r]
     rows, why = (asked, "as asked for") if asked is not None else _header_rows(body, width)
     rows = min(rows, len(body))
@@ -47,13 +49,16 @@ def find(records: Sequence[Record], asked: int | None) -> Layout:
     names, renamed = plain_names(labels) if labels is not None else (tuple(f"column_{i + 1}" for i in range(max(width, 1))), ())
     kinds = tuple(column_kind([r[i] for r in below[:_SEEN] if i < len(r)]) for i in range(len(names)))
     used = _reach(records, titles, rows)
-    return Layout(names, tuple(labels) if labels is not None else None, kinds, rows, titles, used - titles, (*_told(rows, why), *renamed))
+    return Layout(
+        names, tuple(labels) if labels is not None else None, kinds, rows, remarks > 0, titles, used - titles, (*_told(rows, why), *renamed)
+    )
 
 
 def table_width(records: Sequence[Record]) -> int:
     """The number of fields of the table: of the first one, unless another one has more than twice as many cells; where records do not
     agree, that of the first record."""
-    counts = Counter(len(r) for r in records if r)
+    records = [r for r in records if r and not r[0].startswith("#")] or [r for r in records if r]
+    counts = Counter(map(len, records))
     if not counts:
         return 1
     most = max(counts, key=lambda w: (counts[w] * (1 - 0.5 / w), w))
@@ -61,7 +66,7 @@ def table_width(records: Sequence[Record]) -> int:
     tables = [w for w in counts if runs[w][0] >= max(_ENOUGH, 0.8 * counts[w]) and 2 * counts[w] * w >= counts[most] * most]
     if tables and runs[most][0] >= 0.8 * counts[most]:
         return min(tables, key=lambda w: runs[w][1])
-    first = next(len(r) for r in records if r)
+    first = len(records[0])
     return first if 2 * counts[most] < counts.total() and first >= _ENOUGH else most
 
 
@@ -70,8 +75,6 @@ def _runs(records: Sequence[Record]) -> dict[int, tuple[int, int]]:
     longest: dict[int, tuple[int, int]] = {}
     width, length, begin = -1, 0, 0
     for i, record in enumerate(records):
-        if not record:
-            continue
         if len(record) != width:
             width, length, begin = len(record), 0, i
         length += 1
@@ -80,9 +83,18 @@ def _runs(records: Sequence[Record]) -> dict[int, tuple[int, int]]:
     return longest
 
 
+def _remarks(records: Sequence[Record], width: int) -> int:
+    """How many records at the top, with blank ones among them, are remarks: they begin with # and do not fit the table."""
+    others = [i for i, r in enumerate(records) if r and not (r[0].startswith("#") and (width == 1 or len(r) != width))]
+    top = records[: others[0]] if others else []
+    return max((i for i, r in enumerate(top, 1) if r), default=0)
+
+
 def _titles(records: Sequence[Record], width: int) -> int:
     """How many records at the top are titles, notes or blank."""
     first = next((i for i, r in enumerate(records) if r), 0)
+    if first == len(records):
+        return 0
     if width == 1 or (width == 2 and [] not in records[first + 1 : first + 3] and not _odd_above_names(records, first, width)):
         return first
     for i in range(first, min(len(records), _LONGEST_PREAMBLE)):
@@ -99,7 +111,7 @@ def _is_title(records: Sequence[Record], i: int, width: int) -> bool:
         return False
     if len(record) <= narrow or (filled <= narrow and filled < len(record)):
         return True
-    return len(record) != width and (record[0].startswith("#") or _odd_above_names(records, i, width))
+    return _odd_above_names(records, i, width)
 
 
 def _two_below(records: Sequence[Record], i: int) -> tuple[Record, list[Record]]:

@@ -14,6 +14,7 @@ from data_sanitizer.formats._values import kind
 from data_sanitizer.model import Decision, RowIssue
 
 KINDS = ("skipped", "preamble", "header", "row", "blank", "footer", "quarantined")
+_REMARK = ord("#")
 _AGAIN = 3  # records that fit, one after the other, end another table
 _MOST_HEADERS_SOUGHT = 1000  # odd records that are looked at as the header of another table
 Facts = NDArray[np.int64]
@@ -104,9 +105,11 @@ class Tally:
         self._fitting += len(facts) - last - 1
 
     def _of_another_table(self, data: bytes, fact: NDArray[np.int64]) -> str:
-        """Why a record belongs to another table below, empty where it does not: it is the header of one, or stands among its rows."""
+        """Why a record is none of this table, empty where it may be: header or row of another one, or a remark."""
         if self._fitting >= _AGAIN:
             self._other = 0
+        if self._dialect.layout.remarks and fact[FIELDS] != self._cols and data[fact[START]] == _REMARK:
+            return "a remark, as above the table"
         if self._other:
             return "a row of another table below the first"
         fields = int(fact[FIELDS])
