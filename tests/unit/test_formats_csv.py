@@ -233,7 +233,7 @@ def test_any_bytes_give_the_same_records_in_blocks_of_any_size(dirt: bytes, bloc
 @example(b',,""\n')
 def test_the_compiled_scanner_agrees_with_a_plain_one(dirt: bytes) -> None:
     text = dirt.replace(b"\xe9", b"e").decode()
-    text = START.decode() + text
+    text = START.decode() + "1,2\n" * 60 + text  # so that some lone CRs do not look like line ends
     records = plain_records(text if text.endswith("\n") else text + "\n")[1:]
     expected = [r for r, raw in records if raw.strip(" \t\r\n") and (len(r) == 2 or not re.fullmatch(r",*\r?\n", raw))]
     got = Got(text.encode(), COMMA)

@@ -133,11 +133,11 @@ def _below_comments(data: bytes) -> bytes:
 
 
 def _lone_cr(data: bytes) -> tuple[bool, ...]:
-    """Whether a CR without LF may end records: always where there is no LF, perhaps where a tenth of the line ends are such."""
+    """Whether a CR without LF may end records: always where there is no LF, perhaps where a third of the line ends are such."""
     lone = data.count(b"\r") - data.count(b"\r\n")
     if b"\n" not in data:
         return (lone > 0,)
-    return (False, True) if lone > 1 and 10 * lone > data.count(b"\n") else (False,)
+    return (False, True) if lone > 1 and 2 * lone >= data.count(b"\n") else (False,)
 
 
 def _candidates(data: bytes, options: ReadOptions) -> Iterator[Signs]:

@@ -160,15 +160,19 @@ def _header_rows(body: Sequence[Record], width: int) -> tuple[int, str]:
 def _continues(body: Sequence[Record], rows: int, width: int) -> bool:
     """Whether the record after `rows` header rows is another one: the same again, names below groups, or text above all values."""
     record, above, below = body[rows], body[rows - 1], body[rows + 1 :]
-    if record == above:
-        return True
     if len(record) != width or len(above) != width or not below or any(kind(c) for c in record):
         return False
     if _is_group_row(above, width) and _fills_gaps(above, record):
         return True
-    kinds = _kinds(below, width)
-    typed = [i for i, k in enumerate(kinds) if k is not None]
-    if len(typed) < 2 or any(record[i].strip().lower() in MISSING for i in typed):
+    typed = [i for i, k in enumerate(_kinds(below, width)) if k is not None]
+    if record == above and typed:
+        return True
+    if (
+        len(typed) < 2
+        or len(below) < _ENOUGH
+        or any(kind(above[i]) for i in typed)
+        or any(record[i].strip().lower() in MISSING for i in typed)
+    ):
         return False
     return not any(record[i] == r[i] for r in below[:_SEEN] if len(r) == width for i in typed)
 
