@@ -110,7 +110,7 @@ class Tally:
             self._other = 0
         if self._dialect.layout.remarks and fact[FIELDS] != self._cols and data[fact[START]] == _REMARK:
             return "a remark, as above the table"
-        if self._other:
+        if self._other and fact[FIELDS] > 1:
             return "a row of another table below the first"
         fields = int(fact[FIELDS])
         if fields != self._cols and fields > 1 and self._sought < _MOST_HEADERS_SOUGHT and self._is_header(data[fact[START] : fact[END]]):

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 _NUMBER = re.compile(r"\s*[-+(]?[$€£]?\s?(?:\d[\d .,'\u00a0]*|[.,]\d+)(?:[eE][-+]?\d+)?\s?[%)€$]?\s*")
-_DATE = re.compile(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?:[T ]\d{1,2}:\d{2}.*)?\s*|\s*\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*")
+_CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s?(?:[AaPp]\.?[Mm]\.?|Z|UTC|GMT|[+-]\d{2}:?\d{2})?"
+_DATE = re.compile(rf"\s*\d{{1,4}}([-/.])\d{{1,2}}\1\d{{1,4}}(?:[T ]{_CLOCK})?\s*|\s*{_CLOCK}\s*")
 _YEAR = re.compile(r"\s*(1[89]|20)\d\d\s*")
 MISSING = frozenset(
     ("", "-", "--", ".", "?", "*", "n/a", "na", "nan", "nil", "none", "null", "tba", "tbc", "#n/a", "\\n", "unknown", "missing")
