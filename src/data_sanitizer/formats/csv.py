@@ -58,7 +58,11 @@ def write_under(table: pl.LazyFrame, path: Path, header: Sequence[str] | None) -
     """As `write`, under a header of any texts (empty or equal ones too), or under none."""
     with path.open("wb") as file:
         if header is not None:
-            file.write(pl.DataFrame([list(header)], orient="row").write_csv(include_header=False).encode("utf-8"))
+            file.write(
+                pl.DataFrame([[text or (None if header[1:] else "") for text in header]], orient="row")
+                .write_csv(include_header=False)
+                .encode("utf-8")
+            )
         table.sink_csv(file, include_header=False, maintain_order=True)
 
 
