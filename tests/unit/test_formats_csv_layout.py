@@ -232,3 +232,11 @@ def test_what_stands_below_is_the_same_in_blocks_of_any_size(below: list[str]) -
     assert cut.everything() == whole.everything()
     numbers = sorted(whole.numbers + [i[0] for i in whole.quarantined])
     assert numbers == list(range(len(numbers)))
+
+
+@pytest.mark.parametrize(
+    "line", [b'"x,y"z\n', b'"x,"x,"x,\n', b' "x,y"z\n', b'"x\\",\n'], ids=["closed", "three", "after a blank", "backslash"]
+)
+def test_stray_quotes_on_every_line_take_linear_time(line: bytes) -> None:
+    got = Got(b"a,b\n1,2\n1,2\n1,2\n" + line * 100_000)
+    assert len(got.rows) + len(got.quarantined) > 50_000

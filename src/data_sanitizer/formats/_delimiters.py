@@ -120,10 +120,10 @@ def _first(data: bytes) -> bytes:
     """The lines that are scored: some ten KB, but twenty lines at least."""
     if len(data) <= _SCORED:
         return data
-    end = _SCORED
-    for _ in range(max(0, 20 - data.count(b"\n", 0, end))):
-        end = data.find(b"\n", end) + 1 or len(data)
-    return data[: data.rfind(b"\n", 0, end) + 1 or len(data)]
+    end, sign = _SCORED, b"\n" if b"\n" in data else b"\r"
+    for _ in range(max(0, 20 - data.count(sign, 0, end))):
+        end = data.find(sign, end) + 1 or len(data)
+    return data[: data.rfind(sign, 0, end) + 1 or len(data)]
 
 
 def _below_comments(data: bytes) -> bytes:

@@ -84,7 +84,7 @@ def _records(data: bytes, signs: Signs, cut: bool) -> list[tuple[_layout.Record,
 def _studied(data: bytes) -> bytes:
     if len(data) <= _STUDIED:
         return data
-    return data[: data.rfind(b"\n", 0, _STUDIED) + 1 or len(data)]
+    return data[: data.rfind(b"\n" if b"\n" in data else b"\r", 0, _STUDIED) + 1 or len(data)]
 
 
 def _lines_end(data: bytes, lines: int) -> int:

@@ -143,7 +143,7 @@ def _are_names(record: Record, below: Sequence[Record], width: int) -> bool:
 
 def _kinds(records: Sequence[Record], width: int) -> list[str | None]:
     rows = [r for r in records[:_SEEN] if len(r) == width]
-    return [column_kind([r[i] for r in rows]) for i in range(width)]
+    return [column_kind([r[i] for r in rows]) if i < _SEEN else None for i in range(width)]
 
 
 def _header_rows(body: Sequence[Record], width: int) -> tuple[int, str]:
