@@ -39,9 +39,7 @@ def read(path: Path | Source, name: str, options: ReadOptions, scratch: Path, bl
         raise errors.EmptyInput(path=name)
     text = _bytes.as_utf8(sample)[0].decode("utf-8", errors="strict" if complete else "ignore").encode("utf-8")
     ends = _line_ends.unusual(text)
-    dialect = _dialect.detect(
-        text.replace(ends, b"\n") if ends else text, complete, options, _favourite(path if isinstance(path, Path) else Path(name))
-    )
+    dialect = _dialect.detect(text.replace(ends, b"\n") if ends else text, complete, options, _favourite(path, name))
     if len(dialect.names) > _MOST_COLUMNS:
         raise errors.MalformedInput(path=name, format="CSV", why=f"it has {len(dialect.names)} columns, more than {_MOST_COLUMNS}")
     found = [d for d in (_encoding.decision(encoding, evidence), _told(ends)) if d]
