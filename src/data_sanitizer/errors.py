@@ -12,6 +12,7 @@
     │   └── NotInRun
     ├── InputError                 exit 3   the input cannot be read, or is refused
     │   ├── InputNotFound
+    │   ├── NothingMatches
     │   ├── InputIsDirectory
     │   ├── InputUnreadable
     │   ├── EmptyInput
@@ -22,7 +23,9 @@
     │   └── InputChanged
     └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
         ├── DiskFull
-        └── OutputNotWritable
+        ├── OutputNotWritable
+        ├── StoreRefused
+        └── StoreUnavailable
 
 The docstring of a class is its message; the names in braces are the facts that the caller gives. A message says what, where,
 why and what to do, and never quotes the content of a cell.
@@ -111,6 +114,12 @@ class InputNotFound(InputError):
     """{path} does not exist. Check the spelling and the folder you are in."""
 
 
+class NothingMatches(InputError):
+    """No file matches {path}. Check the spelling; the * of a pattern stops at /, ** does not, and names that begin with . or _ are
+    passed over.
+    """
+
+
 class InputIsDirectory(InputError):
     """{path} is a folder. Give the files in it, for example {path}/*.csv."""
 
@@ -157,3 +166,12 @@ class DiskFull(EnvironmentFailed):
 
 class OutputNotWritable(EnvironmentFailed):
     """{path} cannot be written: {why}. Check that the folder exists and that you may write to it."""
+
+
+class StoreRefused(EnvironmentFailed):
+    """{path}: the store refuses ({why}). Check the credentials in the environment, and the rights that docs/object-stores.md lists."""
+
+
+class StoreUnavailable(EnvironmentFailed):
+    """{path}: the store does not answer as it should ({why}), though asked {tries} times. Try again later; nothing incomplete was left
+    under the final name."""

@@ -50,6 +50,15 @@ class ReadOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a store as it was when it was looked at."""
+
+    key: str
+    size: int  # bytes
+    version: str  # ETag or generation: another one as soon as the bytes are others
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """One step applied to one column, with everything it learned from the profile: what a worker needs to clean a chunk."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
 
-from data_sanitizer.model import Action, Block, Decision, ReadOptions
+from data_sanitizer.model import Action, Block, Decision, ReadOptions, StoredObject
 
 
 class Source(Protocol):
@@ -31,6 +31,41 @@ class Source(Protocol):
 
     def stamp(self) -> object:
         """A plain value (numbers, texts, tuples of them) that is another one once the bytes have changed."""
+        ...
+
+
+class Store(Protocol):
+    """stores/: one bucket, as it is read. A module there is named after its URL scheme; it has `Settings`, a frozen dataclass whose fields
+    name their variables in the environment, and `bucket(name, settings)`, which gives a Store that is a WritableStore as well.
+
+    Requests are repeated where that can help, and errors are those of errors.py: InputNotFound, StoreRefused, StoreUnavailable."""
+
+    def find(self, key: str) -> StoredObject:
+        """The object as it is now; raises InputNotFound."""
+        ...
+
+    def listed(self, prefix: str) -> Iterator[StoredObject]:
+        """Every object whose key begins with `prefix`, in the order of their keys."""
+        ...
+
+    def read(self, found: StoredObject, start: int, size: int) -> bytes:
+        """Exactly these bytes of the object as it was found; raises InputChanged where it is another one by now."""
+        ...
+
+
+class WritableStore(Protocol):
+    """stores/: one bucket, as it is written. An object is visible only when it is complete; what fails leaves nothing."""
+
+    def write(self, key: str, pieces: Iterable[bytes], *, new: bool = False) -> StoredObject:
+        """An object of these bytes, given in pieces of any size; with `new` raises OutputExists where there is one already."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens where there is none."""
+        ...
+
+    def forget(self, prefix: str) -> None:
+        """Give up every upload under `prefix` that was begun and not completed, whoever began it."""
         ...
 
 

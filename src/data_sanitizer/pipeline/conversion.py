@@ -4,29 +4,48 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from data_sanitizer import formats, run_folder
+from data_sanitizer import formats, inputs, run_folder
 from data_sanitizer.errors import OutputExists, UsageError
 from data_sanitizer.model import ReadOptions
+from data_sanitizer.stores import Location, Stores
+from data_sanitizer.stores._parts import of_file
 
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".arrow": "arrow", ".feather": "arrow"}
 
 
-def convert(source: str, output: Path, options: ReadOptions, force: bool = False) -> list[str]:
+def convert(source: str, output: Path | Location, options: ReadOptions, force: bool = False, stores: Stores | None = None) -> list[str]:
     """Write the source to `output` in the format its ending names; returns what was decided and what was kept out, a line each."""
-    name = _BY_SUFFIX.get(output.suffix.lower())
-    if name is None:
-        raise UsageError(why=f"The ending {output.suffix!r} names no format to write. Known endings: {', '.join(_BY_SUFFIX)}.")
+    suffix = Path(output.name).suffix.lower()
+    if suffix not in _BY_SUFFIX:
+        raise UsageError(why=f"The ending {suffix!r} names no format to write. Known endings: {', '.join(_BY_SUFFIX)}.")
+    places = inputs.found([source], stores or Stores())
+    if len(places) > 1:
+        raise UsageError(why=f"{source} means {len(places)} files. Convert one at a time, or clean them together.")
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, _aside(output, force, Path(scratch)) as aside:
+        reading = formats.open_source(places[0], options, Path(scratch))
+        with run_folder.translated(aside):
+            formats.write(formats.lazy(reading), aside, _BY_SUFFIX[suffix])
+    return [f"{d.subject}: {d.choice} ({d.evidence})" for d in reading.decisions]
+
+
+@contextmanager
+def _aside(output: Path | Location, force: bool, scratch: Path) -> Iterator[Path]:
+    """A file that takes the place of `output`, or is uploaded there, when the block ends without an error."""
+    if isinstance(output, Location):
+        aside = scratch / f"converted-{output.name}"
+        yield aside
+        output.store.write(output.key, of_file(aside), new=not force)
+        return
     if output.exists() and not force:
         raise OutputExists(path=output)
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-        reading = formats.open_source(source, options, Path(scratch))
-        aside = output.with_name(f".{output.name}.{os.getpid()}.partial")
-        try:
-            with run_folder.translated(output):
-                formats.write(formats.lazy(reading), aside, name)
-                aside.replace(output)
-        finally:
-            aside.unlink(missing_ok=True)
-    return [f"{d.subject}: {d.choice} ({d.evidence})" for d in reading.decisions]
+    aside = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    try:
+        with run_folder.translated(output):
+            yield aside
+            aside.replace(output)
+    finally:
+        aside.unlink(missing_ok=True)
