@@ -44,7 +44,7 @@ def publish(folder: Path, output: Location, force: bool = False) -> None:
             if name != MANIFEST:
                 attempt.upload(folder / name)
         attempt.must_hold()
-        attempt.upload(folder / MANIFEST)
+        attempt.seal(folder / MANIFEST)
         attempt.must_be_whole()
     except BaseException:
         with suppress(errors.DataSanitizerError):  # the first error is the one to tell
@@ -90,6 +90,7 @@ class _Attempt:
     def __init__(self, output: Location, names: list[str]) -> None:
         self._output, self._names, self._id = output, names, secrets.token_hex(8)
         self._written: dict[str, StoredObject] = {}
+        self._manifest: bytes | None = None  # set when it may be there
 
     def claim(self, left: Collection[str]) -> None:
         """Say that this attempt is at work, and name every file that it, or one before it, may leave."""
@@ -114,6 +115,11 @@ class _Attempt:
         except errors.OutputExists as error:
             raise errors.OutputExists(path=self._output) from error
 
+    def seal(self, manifest: Path) -> None:
+        """Make the run one, where nobody else has."""
+        self._manifest = manifest.read_bytes()
+        self.upload(manifest)
+
     def must_hold(self) -> None:
         """Raises OutputExists where another attempt has begun since."""
         if not self._is_mine():
@@ -127,11 +133,15 @@ class _Attempt:
             raise errors.OutputExists(path=self._output)
 
     def withdraw(self) -> None:
-        """Take back what was written, the manifest first. Where another attempt is at work everything is left to it, which knows of it."""
+        """Take back what was written, the manifest first; it may be there though its upload failed. Where another attempt is at work the
+        rest is left to it, which knows of it."""
+        if self._manifest is not None and _bytes(self._output / MANIFEST) == self._manifest:
+            self._store.delete((self._output / MANIFEST).key)
         if not self._is_mine():
             return
-        for name in sorted(self._written, key=lambda name: name != MANIFEST):
-            self._store.delete((self._output / name).key)
+        for name in self._written:
+            if name != MANIFEST:
+                self._store.delete((self._output / name).key)
         there = {_name(found, self._output) for found in self._store.listed(_prefix(self._output))}
         if there.isdisjoint(_names((_content(self._output / CLAIM) or {}).get("files", ()))):
             self.end()
@@ -150,17 +160,24 @@ class _Attempt:
 
 def _content(place: Location) -> dict[str, Any] | None:
     """A small JSON object, None where there is none; raises RunUnreadable where it is something else."""
-    store = place.store
-    try:
-        found = store.find(place.key)
-        content = json.loads(store.read(found, 0, found.size))
-    except (errors.InputNotFound, errors.InputChanged):  # it went while it was read
+    data = _bytes(place)
+    if data is None:
         return None
+    try:
+        content = json.loads(data)
     except ValueError as error:
         raise errors.RunUnreadable(path=place, why=f"its {place.name} cannot be read") from error
     if not isinstance(content, dict):
         raise errors.RunUnreadable(path=place, why=f"its {place.name} is of another program")
     return content
+
+
+def _bytes(place: Location) -> bytes | None:
+    """A small object, None where there is none, or where it goes while it is read."""
+    with suppress(errors.InputNotFound, errors.InputChanged):
+        found = place.store.find(place.key)
+        return place.store.read(found, 0, found.size)
+    return None
 
 
 def _files(manifest: dict[str, Any]) -> set[str]:

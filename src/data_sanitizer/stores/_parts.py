@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 PART = 8 << 20  # bytes: above the 5 MB that S3 demands of a part; a few of them are in memory at once
 _GROWS_EVERY = 1_500  # parts; S3 takes 10,000 of an object: so a part may double six times, and an object have more than a terabyte
+
+MARK = "data-sanitizer-upload"  # metadata of an object: which upload made it
+
+
+def mark() -> str:
+    """A mark that no other upload has."""
+    return secrets.token_hex(8)
 
 
 def parts(pieces: Iterable[bytes]) -> Iterator[bytes]:

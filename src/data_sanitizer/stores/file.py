@@ -46,10 +46,14 @@ class Files:
     def read(self, found: StoredObject, start: int, size: int) -> bytes:
         """A range of the file, as long as it is the same file."""
         path = self._path(found.key)
-        with _reading(path), path.open("rb") as file:
-            file.seek(start)
-            data = file.read(size)
-        if self.find(found.key).version != found.version or len(data) != size:
+        try:
+            with _reading(path), path.open("rb") as file:
+                file.seek(start)
+                data = file.read(size)
+            same = self.find(found.key).version == found.version and len(data) == size
+        except errors.InputNotFound as error:
+            raise errors.InputChanged(path=path) from error
+        if not same:
             raise errors.InputChanged(path=path)
         return data
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from data_sanitizer import errors
 from data_sanitizer.model import StoredObject
-from data_sanitizer.stores._parts import PART, parts
+from data_sanitizer.stores._parts import MARK, PART, mark, parts
 from data_sanitizer.stores._retries import repeated
 from data_sanitizer.stores._settings import setting
 
@@ -86,18 +86,34 @@ class Bucket:
 
     def write(self, key: str, pieces: Iterable[bytes], *, new: bool = False) -> StoredObject:
         """One request for what fits into a part, else a resumable session, given up on any failure; each part has its CRC32C."""
-        stream = parts(pieces)
+        if new and self._exists(key):  # for servers that take no notice of the condition on a session
+            raise errors.OutputExists(path=self._url(key))
+        blob, token = self._bucket.blob(key, kms_key_name=self._settings.kms_key), mark()
+        blob.metadata = {MARK: token}
+        try:
+            with self._translated(key, writing=True):
+                self._send(blob, parts(pieces), {"if_generation_match": 0} if new else {})
+        except (errors.OutputExists, errors.StoreRefused):
+            with self._translated(key):
+                made = self._bucket.get_blob(key, **self._asking)
+            if made is None or (made.metadata or {}).get(MARK) != token:
+                raise
+            return _facts(made)  # by this very upload: only the answer was lost, so that asking again was refused
+        return self.find(key)
+
+    def _exists(self, key: str) -> bool:
+        with suppress(errors.InputNotFound):
+            return bool(self.find(key))
+        return False
+
+    def _send(self, blob: Any, stream: Iterator[bytes], condition: dict[str, int]) -> None:
         first, second = next(stream), next(stream, None)
-        blob = self._bucket.blob(key, kms_key_name=self._settings.kms_key)
-        condition = {"if_generation_match": 0} if new else {}
-        with self._translated(key, writing=True):
-            if second is None:
-                blob.upload_from_string(first, checksum="crc32c", **condition, **self._asking)
-            else:
-                with blob.open("wb", chunk_size=PART, checksum="crc32c", **condition, **self._asking) as upload:
-                    for part in chain((first, second), stream):
-                        upload.write(part)
-        return _facts(blob)
+        if second is None:
+            blob.upload_from_string(first, checksum="crc32c", **condition, **self._asking)
+            return
+        with blob.open("wb", chunk_size=PART, checksum="crc32c", **condition, **self._asking) as upload:
+            for part in chain((first, second), stream):
+                upload.write(part)
 
     def delete(self, key: str) -> None:
         """Remove the object as it is now."""

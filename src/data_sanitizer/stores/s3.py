@@ -15,7 +15,7 @@ from typing import Any
 
 from data_sanitizer import errors
 from data_sanitizer.model import StoredObject
-from data_sanitizer.stores._parts import parts
+from data_sanitizer.stores._parts import MARK, mark, parts
 from data_sanitizer.stores._retries import repeated
 from data_sanitizer.stores._settings import setting
 
@@ -90,7 +90,7 @@ class Bucket:
         from botocore import exceptions as vendor
 
         asked = {"Bucket": self._name, "Key": found.key, "Range": f"bytes={start}-{start + size - 1}"}
-        with self._translated(found.key):
+        with self._translated(found.key, changed=True):
             answer = self._client.get_object(**asked, **({"IfMatch": found.version} if found.version.startswith('"') else {}))
             if _version(answer) != found.version:
                 raise errors.InputChanged(path=self._url(found.key))
@@ -116,37 +116,53 @@ class Bucket:
         return False
 
     def _put(self, key: str, data: bytes, new: bool) -> StoredObject:
+        token = mark()
+
         def put() -> StoredObject | None:
             with self._translated(key, writing=True):
                 try:
-                    answer = self._client.put_object(Bucket=self._name, Key=key, Body=data, **_checksum(data, self._settings),
-                                                     **_condition(new), **self._encryption)  # fmt: skip
+                    answer = self._client.put_object(Bucket=self._name, Key=key, Body=data, Metadata={MARK: token}, **_condition(new),
+                                                     **_checksum(data, self._settings), **self._encryption)  # fmt: skip
                 except self._client.exceptions.ClientError as error:
                     if _code(error) == "ConditionalRequestConflict":  # somebody else is at it: by the next try one of us has won
                         return None
-                    if new and _repeated(error) and self._holds(key, data):  # ours: only the first answer was lost
-                        return self.find(key)
+                    if _status(error) == 412 and (ours := self._ours(key, token)):
+                        return ours
                     raise
             return StoredObject(key, len(data), _version(answer))
 
         return repeated(put, self._settings.attempts, self._url(key), "another upload of the same name goes on")
 
-    def _holds(self, key: str, data: bytes) -> bool:
-        found = self.find(key)
-        return found.size == len(data) and self.read(found, 0, found.size) == data
+    def _ours(self, key: str, token: str) -> StoredObject | None:
+        """The object where this very upload made it: it was done, and only the answer was lost, so that asking again was refused."""
+        if not self._exists(key):
+            return None
+        facts = self._client.head_object(Bucket=self._name, Key=key)
+        if facts.get("Metadata", {}).get(MARK) != token:
+            return None
+        return StoredObject(key, int(facts["ContentLength"]), _version(facts))
 
     def _upload(self, key: str, stream: Iterator[bytes], new: bool) -> StoredObject:
+        token = mark()
         with self._translated(key, writing=True):
-            begun = self._client.create_multipart_upload(Bucket=self._name, Key=key, **self._encryption)
+            begun = self._client.create_multipart_upload(Bucket=self._name, Key=key, Metadata={MARK: token}, **self._encryption)
             target = {"Bucket": self._name, "Key": key, "UploadId": begun["UploadId"]}
             try:
                 done, size = self._sent(target, stream)
-                answer = self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": done}, **_condition(new))
+                return StoredObject(key, size, self._completed(target, done, token, new))
             except BaseException:
                 with suppress(errors.DataSanitizerError), self._translated(key):
                     self._client.abort_multipart_upload(**target)
                 raise
-        return StoredObject(key, size, _version(answer))
+
+    def _completed(self, target: dict[str, str], done: list[dict[str, Any]], token: str, new: bool) -> str:
+        try:
+            answer = self._client.complete_multipart_upload(**target, MultipartUpload={"Parts": done}, **_condition(new))
+        except self._client.exceptions.ClientError as error:
+            if _status(error) in (404, 412) and (ours := self._ours(target["Key"], token)):
+                return ours.version
+            raise
+        return _version(answer)
 
     def _sent(self, target: dict[str, str], stream: Iterator[bytes]) -> tuple[list[dict[str, Any]], int]:
         """The parts as the completion names them, and their size together; a few are on their way at once, in order."""
@@ -183,7 +199,7 @@ class Bucket:
         return f"s3://{self._name}/{key}"
 
     @contextmanager
-    def _translated(self, key: str, writing: bool = False) -> Iterator[None]:
+    def _translated(self, key: str, writing: bool = False, changed: bool = False) -> Iterator[None]:
         """Turn what the client library raises into our errors; none of its texts is passed on, only codes."""
         from botocore import exceptions as vendor
 
@@ -191,7 +207,7 @@ class Bucket:
         try:
             yield
         except vendor.ClientError as error:
-            raise _meaning(error, path, tries, writing) from error
+            raise _meaning(error, path, tries, writing, changed) from error
         except (vendor.NoCredentialsError, vendor.PartialCredentialsError, vendor.CredentialRetrievalError) as error:
             raise errors.StoreRefused(path=path, why="no complete credentials were found") from error
         except (vendor.ConnectionError, vendor.HTTPClientError, vendor.IncompleteReadError) as error:
@@ -246,18 +262,14 @@ def _status(error: Any) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def _repeated(error: Any) -> bool:
-    return _status(error) == 412 and bool(error.response["ResponseMetadata"].get("RetryAttempts"))
-
-
-def _meaning(error: Any, path: str, tries: int, writing: bool) -> errors.DataSanitizerError:
-    """What an answer of the server means, by its status and code."""
+def _meaning(error: Any, path: str, tries: int, writing: bool, changed: bool) -> errors.DataSanitizerError:
+    """What an answer of the server means, by its status and code; `changed` where the object was there before."""
     status, code = _status(error), _code(error)
     if status >= 500 or status == 429:
         return errors.StoreUnavailable(path=path, why=f"{status} {code}", tries=tries)
     if status in (409, 412) and writing:
         return errors.OutputExists(path=path)
-    if status in (412, 416):
+    if status in (412, 416) or (status == 404 and changed):
         return errors.InputChanged(path=path)
     if status == 404 and not writing:
         return errors.InputNotFound(path=path)
