@@ -192,13 +192,19 @@ def test_encryption_is_asked_for_with_every_upload(s3_server: str) -> None:
 def test_the_address_follows_the_style(more: dict[str, Any], address: str) -> None:
     """And without an endpoint of one's own there is no plain http."""
     from botocore.awsrequest import AWSResponse
+    from urllib3 import HTTPResponse
 
     from data_sanitizer.stores import s3
 
     told: dict[str, Any] = {"endpoint": "http://store.test:9000", **more}
     client = s3._client(s3.Settings("k", "s", region="eu-west-3", **told))
     asked: list[str] = []
-    client.meta.events.register("before-send.s3", lambda request, **_: asked.append(request.url) or AWSResponse(request.url, 200, {}, None))
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        asked.append(request.url)
+        return AWSResponse(request.url, 200, {}, HTTPResponse())
+
+    client.meta.events.register("before-send.s3", answer)
     client.head_object(Bucket="tables", Key="k")
     assert asked == [address]
 
