@@ -64,8 +64,8 @@ class WritableStore(Protocol):
         """Remove the object; nothing happens where there is none."""
         ...
 
-    def forget(self, prefix: str) -> None:
-        """Give up every upload under `prefix` that was begun and not completed, whoever began it."""
+    def forget(self, key: str) -> None:
+        """Give up every upload of this object that was begun and not completed, whoever began it."""
         ...
 
 

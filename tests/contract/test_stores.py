@@ -115,6 +115,8 @@ def test_uploads_that_nobody_completed_are_forgotten(place: Location) -> None:
     if place.scheme == "s3":
         client: Any = store._client  # type: ignore[attr-defined]
         client.create_multipart_upload(Bucket=place.bucket, Key=key)
+        store.forget(key[:-1])
+        assert len(client.list_multipart_uploads(Bucket=place.bucket, Prefix=key)["Uploads"]) == 1
         store.forget(key)
         assert "Uploads" not in client.list_multipart_uploads(Bucket=place.bucket, Prefix=key)
     store.forget(key)

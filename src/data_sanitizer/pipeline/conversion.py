@@ -38,6 +38,7 @@ def _aside(output: Path | Location, force: bool, scratch: Path) -> Iterator[Path
     if isinstance(output, Location):
         aside = scratch / f"converted-{output.name}"
         yield aside
+        output.store.forget(output.key)
         output.store.write(output.key, of_file(aside), new=not force)
         return
     if output.exists() and not force:

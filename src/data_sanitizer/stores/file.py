@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -79,10 +80,10 @@ class Files:
         with _writing(path):
             path.unlink(missing_ok=True)
 
-    def forget(self, prefix: str) -> None:
+    def forget(self, key: str) -> None:
         """Remove what was written aside and never got its name."""
-        start = self._path(prefix)
-        for left in start.parent.glob(f".{start.name}*.partial"):
+        path = self._path(key)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
             with _writing(left):
                 left.unlink(missing_ok=True)
 

@@ -120,7 +120,7 @@ class Bucket:
         with suppress(errors.InputNotFound), self._translated(key):
             self._bucket.blob(key).delete(**self._asking)
 
-    def forget(self, prefix: str) -> None:
+    def forget(self, key: str) -> None:
         """Nothing to do: nobody sees or pays for a session that was not completed, and Google ends it after a week."""
 
     def _url(self, key: str) -> str:

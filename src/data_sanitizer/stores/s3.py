@@ -188,12 +188,13 @@ class Bucket:
         with self._translated(key, writing=True):
             self._client.delete_object(Bucket=self._name, Key=key)
 
-    def forget(self, prefix: str) -> None:
-        """Abort the multipart uploads whose key begins so, so that their parts are not kept and paid for."""
-        with self._translated(prefix, writing=True):
-            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._name, Prefix=prefix):
+    def forget(self, key: str) -> None:
+        """Abort the multipart uploads of this key, so that their parts are not kept and paid for."""
+        with self._translated(key, writing=True):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._name, Prefix=key):
                 for upload in page.get("Uploads", []):
-                    self._client.abort_multipart_upload(Bucket=self._name, Key=upload["Key"], UploadId=upload["UploadId"])
+                    if upload["Key"] == key:
+                        self._client.abort_multipart_upload(Bucket=self._name, Key=key, UploadId=upload["UploadId"])
 
     def _url(self, key: str) -> str:
         return f"s3://{self._name}/{key}"
