@@ -1,6 +1,6 @@
 """Writes the reference pages from the code, so that the two cannot disagree; a test compares them.
 
-python docs/build_reference.py           write cli.md, steps.md, formats.md, detectors.md and errors.md
+python docs/build_reference.py           write cli.md, steps.md, formats.md, stores.md, detectors.md and errors.md
 python docs/build_reference.py --check   change nothing; fail where a page is not what the code says
 """
 
@@ -10,6 +10,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -38,6 +39,15 @@ def formats() -> str:
     return _page("Formats", intro, [_format(name) for name in extensions.names("formats")])
 
 
+def stores() -> str:
+    """Every store with its settings."""
+    intro = (
+        "Where tables and runs can be, by the scheme of the URL. Settings come from the environment alone; where several variables are\n"
+        "named, the first that is set counts. How to use them: [Object stores](object-stores.md)."
+    )
+    return _page("Stores", intro, [_store(name) for name in extensions.names("stores")])
+
+
 def detectors() -> str:
     """Every kind of personal data that is recognised."""
     intro = "A value counts as personal data of a kind when the whole of it fits the pattern and, where there is one, passes the check."
@@ -59,6 +69,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli,
     "steps.md": steps,
     "formats.md": formats,
+    "stores.md": stores,
     "detectors.md": detectors,
     "errors.md": error_tree,
 }
@@ -116,6 +127,20 @@ def _step(name: str) -> str:
 def _format(name: str) -> str:
     module = extensions.load("formats", name)
     return f"## {name}\n\n{_doc(module)}\n\nUsual endings: {', '.join(f'`{suffix}`' for suffix in module.SUFFIXES)}."
+
+
+def _store(name: str) -> str:
+    module = extensions.load("stores", name)
+    rows = [
+        f"| {', '.join(f'`{v}`' for v in f.metadata['variables'])} | {_cell(f.metadata['meaning'])} | {_default(f.default)} |"
+        for f in fields(module.Settings)
+    ]
+    table = "\n".join(["| variable | meaning | default |", "|---|---|---|", *rows]) if rows else "No settings."
+    return f"## {name}\n\n{_doc(module)}\n\n{table}"
+
+
+def _default(value: object) -> str:
+    return "" if value is None else "no" if value is False else f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def _detector(name: str) -> str:
