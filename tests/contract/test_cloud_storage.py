@@ -68,13 +68,20 @@ def test_what_is_written_in_pieces_is_the_table_whole(
         assert place.store.read(found, 0, found.size) == (tmp_path / "whole").read_bytes()
 
 
-def test_a_writer_that_is_left_by_an_error_writes_nothing(place: Location, stores: Stores) -> None:
-    with pytest.raises(RuntimeError), cloud_storage.CSVStreamWriter(str(place / "x.csv"), stores) as table:
+def failing(place: Location, stores: Stores, frame: pl.DataFrame | None) -> None:
+    with cloud_storage.CSVStreamWriter(str(place / "x.csv"), stores) as table:
         table.write(FRAME)
-        raise RuntimeError
-    with pytest.raises(errors.UsageError), cloud_storage.CSVStreamWriter(str(place / "x.csv"), stores) as table:
-        table.write(FRAME)
-        table.write(FRAME.select("id"))
+        if frame is None:
+            raise RuntimeError
+        table.write(frame)
+
+
+@pytest.mark.parametrize(("frame", "kind"), [(None, RuntimeError), (FRAME.select("id"), errors.UsageError)], ids=["error", "columns"])
+def test_a_writer_that_is_left_by_an_error_writes_nothing(
+    frame: pl.DataFrame | None, kind: type[Exception], place: Location, stores: Stores
+) -> None:
+    with pytest.raises(kind):
+        failing(place, stores, frame)
     assert list(place.store.listed(place.key)) == []
 
 
