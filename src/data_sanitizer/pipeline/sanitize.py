@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from data_sanitizer import formats, kernels, run_folder
 from data_sanitizer import inputs as given
 from data_sanitizer.errors import InputChanged
 from data_sanitizer.model import ReadOptions
-from data_sanitizer.pipeline import duplicates, golden, pass1, pass2, report
+from data_sanitizer.pipeline import duplicates, first_run, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
@@ -60,7 +60,7 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
     places = given.found(inputs, options.stores)
     new = kernels.never_compiled()
-    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside:
+    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as compiling:
         scratch = folder / "scratch"
         scratch.mkdir()
         with clock.stage("open"):
@@ -68,7 +68,7 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
             stamps = [given.stamp(place) for place in places]
             hashes = beside.submit(lambda: [given.sha256(place) for place in places if isinstance(place, str)])
         if new:
-            options.tell("First run of this version on this machine: it compiles what it needs, which takes up to half a minute, once.")
+            compiling.enter_context(first_run.compiling(options.tell))
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
             plan = make_plan(recipe, survey.profiles)
