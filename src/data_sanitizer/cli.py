@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from data_sanitizer.pipeline.sanitize import RunOptions
     from data_sanitizer.stores import Location
 
+_MIXED = (
+    "JSON keys with values of several kinds: evolve makes the column text, freeze keeps the first kind and quarantine the commonest, and "
+    "both set the other records aside. [default: evolve]"
+)
 _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command")}
 
 
@@ -53,6 +57,8 @@ def _reading(command: Any) -> Any:
         click.option("--no-header", is_flag=True, help="The first row is data, not names."),
         click.option("--delimiter", help="The sign between fields of a text file, as ',' or 'tab'."),
         click.option("--encoding", help="The encoding of a text file, as utf-8 or cp1252."),
+        click.option("--mixed", multiple=True, metavar="[KEY=]POLICY", help=_MIXED),
+        click.option("--limit", multiple=True, metavar="NAME=N", help="A limit that protects from hostile files, as columns=50000."),
         click.option(
             "--input-format", type=click.Choice(["csv", "json", "jsonl", "parquet", "arrow", "excel"]), help="Read as this format."
         ),
@@ -61,11 +67,13 @@ def _reading(command: Any) -> Any:
     return command
 
 
-def _read_options(sheet: str | None, no_header: bool, delimiter: str | None, encoding: str | None, input_format: str | None) -> ReadOptions:
+def _read_options(sheet: str | None, no_header: bool, delimiter: str | None, encoding: str | None, input_format: str | None,
+                  mixed: tuple[str, ...], limit: tuple[str, ...]) -> ReadOptions:  # fmt: skip
     from data_sanitizer.model import ReadOptions
 
     delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter
-    return ReadOptions(input_format, encoding, delimiter, False if no_header else None, sheet)
+    policies = tuple((key, policy) for key, _, policy in (text.rpartition("=") for text in mixed))
+    return ReadOptions(input_format, encoding, delimiter, False if no_header else None, sheet, policies, settings.read_limits(limit))
 
 
 class _Place(click.ParamType):  # type: ignore[type-arg]
@@ -121,11 +129,12 @@ def clean(inputs: tuple[str, ...], output: Path | Location | None, output_format
     (s3://bucket/key, gs://bucket/key), a pattern ('s3://bucket/in/*.csv') or everything below a URL that ends with /. Several inputs are
     cleaned as one table.
     """
+    if output is None and not (dry_run or check):
+        raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
+    _start_reader()
     from data_sanitizer.pipeline.sanitize import RunOptions
     from data_sanitizer.recipe import load_recipe
 
-    if output is None and not (dry_run or check):
-        raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
     resolved = load_recipe(recipe)
     options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit // 8, reading=_read_options(**reading),
                          stores=settings.stores(), tell=_ignore if quiet else _tell)  # fmt: skip
@@ -134,6 +143,14 @@ def clean(inputs: tuple[str, ...], output: Path | Location | None, output_format
         _print_report(report, as_json, None if dry_run or check else output)
     if check and (changes := _changes(report)):
         raise ChangesFound(count=changes)
+
+
+def _start_reader() -> None:
+    """Start the process that will read the input now, so that its libraries load while ours do."""
+    from data_sanitizer.sandbox import process
+
+    click.get_current_context().call_on_close(process.discard)
+    process.prepare()
 
 
 def _tell(message: str) -> None:
@@ -174,6 +191,7 @@ def _changes(report: dict[str, Any]) -> int:
 @_reading
 def profile(input_: str, **reading: Any) -> None:
     """Print what a table holds, column by column, as JSON."""
+    _start_reader()
     from data_sanitizer.pipeline.sanitize import RunOptions, profiled
 
     click.echo(
@@ -188,6 +206,7 @@ def profile(input_: str, **reading: Any) -> None:
 @_reading
 def convert(input_: str, output: Path | Location, force: bool, **reading: Any) -> None:
     """Read a table well and write it plainly; no cell is changed. The ending of FILE names the format."""
+    _start_reader()
     from data_sanitizer.pipeline.conversion import convert as run
 
     for line in run(input_, output, _read_options(**reading), force, settings.stores()):
@@ -199,6 +218,7 @@ def convert(input_: str, output: Path | Location, force: bool, **reading: Any) -
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
 def verify(run: Path | Location, inputs: tuple[str, ...]) -> None:
     """Prove a run: input + ledger = output, and output - ledger = input."""
+    _start_reader()
     from data_sanitizer.verification import verify as check
 
     click.echo(str(check(run, list(inputs), stores=settings.stores())), err=True)

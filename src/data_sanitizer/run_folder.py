@@ -13,8 +13,9 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import psutil
 
 from data_sanitizer import publication
 from data_sanitizer.errors import DataSanitizerError, DiskFull, OutputExists, OutputNotWritable, RunUnreadable
+from data_sanitizer.model import ReadLimits, ReadOptions
 from data_sanitizer.stores import Location
 
 MANIFEST = publication.MANIFEST
@@ -192,3 +194,18 @@ def cleaned_file(run: Path) -> Path:
         if (path := run / f"cleaned.{name}").exists():
             return path
     raise RunUnreadable(path=run, why="it has no cleaned table")
+
+
+def reading_told(options: ReadOptions) -> dict[str, Any]:
+    """How the inputs were read, for manifest.json: only what is not as usual."""
+    usual = asdict(ReadOptions())
+    told = {name: value for name, value in asdict(options).items() if value != usual[name]}
+    if "limits" in told:
+        told["limits"] = {name: value for name, value in told["limits"].items() if value != usual["limits"][name]}
+    return told
+
+
+def reading_from(told: Mapping[str, Any]) -> ReadOptions:
+    """The options again from what manifest.json says of them."""
+    mixed = tuple((key, policy) for key, policy in told.get("mixed", ()))
+    return ReadOptions(**{**told, "mixed": mixed, "limits": ReadLimits(**told.get("limits", {}))})

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from data_sanitizer.errors import UsageError
+
 if TYPE_CHECKING:
+    from data_sanitizer.model import ReadLimits
     from data_sanitizer.stores import Stores
 
 # For the allocator of Polars, which reads it when it is loaded: give memory back soon. Saves 60 MB at a million rows and costs no time.
@@ -40,8 +44,6 @@ def _read(kind: Any) -> Any:
 
 
 def _value(variable: str, text: str, kind: type) -> Any:
-    from data_sanitizer.errors import UsageError
-
     if kind is bool:
         if text.lower() not in _YES | _NO:
             raise UsageError(why=f"{variable} is one of: {', '.join(sorted(_YES | _NO))}.")
@@ -55,3 +57,21 @@ def _value(variable: str, text: str, kind: type) -> Any:
     if not 0 < number < 1e9:
         raise UsageError(why=f"{variable} is a number above 0.")
     return number
+
+
+_LIMIT = "DATA_SANITIZER_LIMIT_"
+
+
+def read_limits(given: Iterable[str] = ()) -> ReadLimits:
+    """The limits of reading: those given as NAME=N, else DATA_SANITIZER_LIMIT_NAME, else the defaults. Raises UsageError."""
+    from data_sanitizer.model import ReadLimits
+
+    names = [f.name for f in fields(ReadLimits)]
+    pairs = [(n, os.environ[_LIMIT + n.upper()]) for n in names if _LIMIT + n.upper() in os.environ]
+    pairs += [(name.strip(), number) for name, _, number in (text.partition("=") for text in given)]
+    for name, number in pairs:
+        if name not in names:
+            raise UsageError(why=f"There is no limit {name}. Known limits: {', '.join(names)}.")
+        if not number.strip().isdecimal():
+            raise UsageError(why=f"The limit {name} is no whole number. Write it as {name}=1000.")
+    return ReadLimits(**{name: int(number) for name, number in pairs})

@@ -16,12 +16,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_sanitizer import formats, ledger, run_folder
 from data_sanitizer import inputs as given
+from data_sanitizer import ledger, run_folder
 from data_sanitizer.errors import RunUnreadable, UsageError, VerificationFailed
 from data_sanitizer.model import Block, ReadOptions, RowIssue
 from data_sanitizer.ports import Reading
 from data_sanitizer.replay import Ordinals, Replay, Run, Stretch, open_run, slices
+from data_sanitizer.sandbox.reading import Sandbox
 from data_sanitizer.stores import Location, Stores
 
 
@@ -58,7 +59,7 @@ def verify(run: Path | Location, inputs: Sequence[str], reading: ReadOptions | N
 def _judged(run: Path, places: list[given.Place], reading: ReadOptions | None) -> Verification:
     manifest = run_folder.read_manifest(run)
     try:
-        return _verified(run, places, reading or ReadOptions(**manifest.get("reading", {})))
+        return _verified(run, places, reading or run_folder.reading_from(manifest.get("reading", {})))
     except RunUnreadable as error:
         raise VerificationFailed(run=run, why=error.facts["why"]) from error
     except (pl.exceptions.PolarsError, OSError, KeyError, TypeError, ValueError) as error:
@@ -73,8 +74,8 @@ def _verified(run: Path, given_places: list[given.Place], reading: ReadOptions) 
     check = _Check(opened)
     check.outputs()
     places = check.inputs(given_places)
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-        check.sources([formats.open_source(place, reading, Path(scratch)) for place in places])
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, Sandbox(Path(scratch)) as reader:
+        check.sources([reader.open(place, reading) for place in places])
     check.account()
     check.duplicates()
     return check.result()

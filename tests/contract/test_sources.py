@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from data_sanitizer import errors, extensions, formats
 from data_sanitizer.formats._sources import LocalFile
 from data_sanitizer.model import ReadOptions
+from data_sanitizer.sandbox.reading import Sandbox
 
 
 class Elsewhere:
@@ -48,6 +51,37 @@ def table_as(name: str, folder: Path, packed: bool) -> Path:
     if packed:
         path.write_bytes(gzip.compress(path.read_bytes()))
     return path
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    (tmp_path / "scratch").mkdir()
+    with Sandbox(tmp_path / "scratch") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_child_process_reads_what_this_process_reads(kind: str, tmp_path: Path, sandbox: Sandbox) -> None:
+    """Every format, packed or not, in one child; sources that are elsewhere are read for it by this process."""
+    for number, (name, packed) in enumerate(product(extensions.names("formats"), (False, True))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        source = KINDS[kind](f"far://away/table.{name}", table_as(name, folder, packed))
+        here, there = formats.open_source(source, ReadOptions(), folder), sandbox.open(source, ReadOptions())
+        assert (there.name, there.format, there.decisions) == (here.name, here.format, here.decisions)
+        assert rows_of(there) == rows_of(there) == rows_of(here) == [("x", "1"), ("y,", "2"), ("z", '"')]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_source_raises_arrives_through_the_child(kind: str, tmp_path: Path, sandbox: Sandbox) -> None:
+    with pytest.raises(errors.InputNotFound, match="nothing there") as caught:
+        sandbox.open(KINDS[kind]("nothing there", tmp_path / "none"), ReadOptions())
+    assert caught.value.exit_code == 3
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    reading = sandbox.open(KINDS[kind]("a.csv", tmp_path / "a.csv"), ReadOptions())
+    (tmp_path / "a.csv").write_text("a,b\n1,33\n")
+    with pytest.raises(errors.InputChanged):
+        rows_of(reading)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -52,7 +52,7 @@ def archive(*members: str) -> bytes:
         ("a.xls", b"<html><table><tr><td>1</td></tr></table></html>", errors.UnsupportedContent),
         ("a.csv", b'<?xml version="1.0"?><a/>', errors.UnsupportedContent),
         ("a.xlsx", archive("word/document.xml", "[Content_Types].xml"), errors.UnsupportedContent),
-        ("a.zip", archive("a.csv"), errors.UnsupportedContent),
+        ("a.zip", archive("a.csv", "b.csv"), errors.ArchiveRejected),
         ("a.gz", gzip.compress(gzip.compress(b"a,b\n1,2\n")), errors.UnsupportedContent),
         ("a.csv.gz", gzip.compress(PNG), errors.UnsupportedContent),
         ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-9], errors.TruncatedInput),

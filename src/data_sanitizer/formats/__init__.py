@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from data_sanitizer import errors, extensions
-from data_sanitizer.model import Decision, ReadOptions
+from data_sanitizer.model import Decision, ReadLimits, ReadOptions
 
 if TYPE_CHECKING:
     import polars as pl
 
     from data_sanitizer.ports import Format, Reading, Source
 
-_PACKING_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
+_PACKING_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 _NEEDS_PLAIN_FILE = ("parquet", "arrow", "excel")
 _STREAMS = ("csv",)  # read from any source as it comes; the others go back and forth, so what is not on this machine is copied once
 
@@ -30,11 +30,11 @@ def open_source(place: str | Path | Source, options: ReadOptions, scratch: Path,
     time (bytes of text, rows of typed tables) where it shall not be the usual; it changes no row.
     """
     name = str(place) if isinstance(place, str | Path) else place.name
-    found_at = _rereadable(place, name, scratch)
+    found_at = rereadable(place, name, scratch)
     suffix = _by_suffix(Path(name) if not isinstance(found_at, Path) else found_at)
     found, packed = _look(found_at, name, suffix, options)
     if (packed and found in _NEEDS_PLAIN_FILE) or (found not in _STREAMS and not isinstance(found_at, Path)):
-        found_at = _plain_file(found_at, name, scratch)
+        found_at = _plain_file(found_at, name, scratch, options.limits)
     reading = format_named(found).read(found_at, name, options, scratch, **({"block": block} if block else {}))
     if found != suffix and suffix and not options.format:
         told = Decision("format", found, f"the name says {suffix}, the content says {found}")
@@ -90,41 +90,41 @@ def _by_suffix(path: Path) -> str:
 
 def _look(path: Path | Source, name: str, suffix: str, options: ReadOptions) -> tuple[str, bool]:
     """Format and whether the file is compressed."""
-    from data_sanitizer.formats import _bytes, _content
+    from data_sanitizer.formats import _bytes, _compression, _content
 
     if isinstance(path, Path) and path.is_dir():
         raise errors.InputIsDirectory(path=name)
     with _bytes.open_file(path, name) as file:
-        packed = _bytes.compression(file.read(4)) is not None
-    with _bytes.open_bytes(path, name) as stream:
+        packed = _compression.packing(file, name, options.limits) is not None
+    with _bytes.open_bytes(path, name, limits=options.limits) as stream:
         head = _bytes.read_up_to(stream, _bytes.SAMPLE)
     if not head.strip():
         raise errors.EmptyInput(path=name)
+    if packed and _compression.kind(head) and not _content.is_document(head):
+        raise errors.UnsupportedContent(path=name, found="compressed data inside compressed data")
     if options.format:
         return options.format, packed
-    if packed and _bytes.compression(head):
-        raise errors.UnsupportedContent(path=name, found="compressed data inside compressed data")
-    return _content.find(head, len(head) < _bytes.SAMPLE, path, name, suffix), packed
+    return _content.find(head, len(head) < _bytes.SAMPLE, path, name, suffix, options.limits), packed
 
 
-def _plain_file(path: Path | Source, name: str, scratch: Path) -> Path:
+def _plain_file(path: Path | Source, name: str, scratch: Path, limits: ReadLimits) -> Path:
     """A copy in `scratch`, unpacked; raises InputChanged where the source changes meanwhile."""
     from data_sanitizer.formats import _bytes
 
     before = _bytes.stamp(path)
-    with _bytes.open_bytes(path, name) as stream:
+    with _bytes.open_bytes(path, name, limits=limits) as stream:
         copy = _bytes.spool(stream, _free(scratch, "unpacked"))
     _bytes.must_be_unchanged(path, name, before)
     return copy
 
 
-def _rereadable(place: str | Path | Source, name: str, scratch: Path) -> Path | Source:
+def rereadable(place: str | Path | Source, name: str, scratch: Path) -> Path | Source:
     """A place that can be read more than once: standard input and pipes are copied to `scratch`."""
     from data_sanitizer.formats import _bytes, _sources
 
-    path = Path(place) if isinstance(place, str) else _sources.local_or_source(place)
-    if not isinstance(path, Path):
-        return path
+    if not isinstance(place, str | Path):
+        return _sources.local_or_source(place)
+    path = Path(place)
     if name == "-":
         return _bytes.spool(sys.stdin.buffer, _free(scratch, "stdin"))
     if path.is_fifo():

@@ -32,6 +32,6 @@ def as_source(place: Path | Source, name: str) -> Source:
     return LocalFile(name, place) if isinstance(place, Path) else place
 
 
-def local_or_source(place: Path | Source) -> Path | Source:
+def local_or_source(source: Source) -> Path | Source:
     """The path of a source that is a plain file here, and otherwise the source."""
-    return place if isinstance(place, Path) else place.local or place
+    return source.local or source

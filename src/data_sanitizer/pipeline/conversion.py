@@ -11,6 +11,7 @@ from pathlib import Path
 from data_sanitizer import formats, inputs, run_folder
 from data_sanitizer.errors import OutputExists, UsageError
 from data_sanitizer.model import ReadOptions
+from data_sanitizer.sandbox.reading import Sandbox
 from data_sanitizer.stores import Location, Stores
 from data_sanitizer.stores._parts import of_file
 
@@ -25,8 +26,12 @@ def convert(source: str, output: Path | Location, options: ReadOptions, force: b
     places = inputs.found([source], stores or Stores())
     if len(places) > 1:
         raise UsageError(why=f"{source} means {len(places)} files. Convert one at a time, or clean them together.")
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, _aside(output, force, Path(scratch)) as aside:
-        reading = formats.open_source(places[0], options, Path(scratch))
+    with (
+        tempfile.TemporaryDirectory(prefix="data-sanitizer-") as name,
+        _aside(output, force, Path(name)) as aside,
+        Sandbox(Path(name)) as reader,
+    ):
+        reading = reader.open(places[0], options)
         with run_folder.translated(aside):
             formats.write(formats.lazy(reading), aside, _BY_SUFFIX[suffix])
     return [f"{d.subject}: {d.choice} ({d.evidence})" for d in reading.decisions]

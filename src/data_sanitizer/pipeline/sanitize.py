@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from data_sanitizer import formats, kernels, run_folder
 from data_sanitizer import inputs as given
+from data_sanitizer import kernels, run_folder
 from data_sanitizer.errors import InputChanged
 from data_sanitizer.model import ReadOptions
 from data_sanitizer.pipeline import duplicates, first_run, golden, pass1, pass2, report
@@ -24,6 +24,7 @@ from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
+from data_sanitizer.sandbox.reading import Sandbox
 from data_sanitizer.stores import Location, Stores
 
 
@@ -60,17 +61,19 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
     places = given.found(inputs, options.stores)
     new = kernels.never_compiled()
-    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as compiling:
+    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as resources:
         scratch = folder / "scratch"
         scratch.mkdir()
         with clock.stage("open"):
-            readings = open_all(places, options, scratch)
+            reader = resources.enter_context(Sandbox(scratch, keep=True))
+            readings = open_all(places, options, reader)
             stamps = [given.stamp(place) for place in places]
             hashes = beside.submit(lambda: [given.sha256(place) for place in places if isinstance(place, str)])
         if new:
-            compiling.enter_context(first_run.compiling(options.tell))
+            resources.enter_context(first_run.compiling(options.tell))
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
+            reader.close()
             plan = make_plan(recipe, survey.profiles)
         with clock.stage("pass 2"):
             blocks = pass2.clean(survey, plan, recipe, options.threads)
@@ -94,14 +97,14 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
             _clear(scratch)
             result = report.write_report(folder, facts)
             rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
-            reading = {name: value for name, value in asdict(options.reading).items() if value is not None}
+            reading = run_folder.reading_told(options.reading)
             write_manifest(folder, _inputs(places, iter(hashes.result()), survey), recipe.described(), rows, reading=reading)
     return result
 
 
-def open_all(places: Sequence[given.Place], options: RunOptions, scratch: Path) -> list[Reading]:
+def open_all(places: Sequence[given.Place], options: RunOptions, reader: Sandbox) -> list[Reading]:
     """Look at every input and decide how to read it."""
-    return [formats.open_source(place, options.reading, scratch, options.block) for place in places]
+    return [reader.open(place, options.reading, options.block) for place in places]
 
 
 def described_profile(survey: pass1.Survey) -> dict[str, Any]:
@@ -112,8 +115,8 @@ def described_profile(survey: pass1.Survey) -> dict[str, Any]:
 
 def profiled(inputs: Sequence[str], options: RunOptions) -> dict[str, Any]:
     """Pass 1 alone: the content of profile.json."""
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-        readings = open_all(given.found(inputs, options.stores), options, Path(scratch))
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, Sandbox(Path(scratch), keep=True) as reader:
+        readings = open_all(given.found(inputs, options.stores), options, reader)
         return described_profile(pass1.survey(readings, Recipe(), Path(scratch), options.threads))
 
 
