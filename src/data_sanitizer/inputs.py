@@ -54,6 +54,11 @@ def stamp(place: Place) -> object:
     return facts.st_size, facts.st_mtime_ns
 
 
+def first_stamp(place: Place) -> object:
+    """The stamp that the place had when it was found: an object is read in that version, whatever becomes of it."""
+    return (place.found.size, place.found.version) if isinstance(place, StoredSource) else stamp(place)
+
+
 def sha256(place: Place) -> str | None:
     """Of the bytes as they are stored; None for standard input and for what is no plain file. An object that was read costs nothing."""
     if isinstance(place, StoredSource):

@@ -67,7 +67,7 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
         with clock.stage("open"):
             reader = resources.enter_context(Sandbox(scratch, keep=True))
             readings = open_all(places, options, reader)
-            stamps = [given.stamp(place) for place in places]
+            stamps = [given.first_stamp(place) for place in places]
             hashes = beside.submit(lambda: [given.sha256(place) for place in places if isinstance(place, str)])
         if new:
             resources.enter_context(first_run.compiling(options.tell))
