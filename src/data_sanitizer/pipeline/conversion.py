@@ -1,4 +1,8 @@
-"""Reads a table as well as we can and writes it plainly, without changing a cell."""
+"""Reads a table as well as we can and writes it plainly, without changing a cell.
+
+CSV from CSV keeps the header as its author wrote it, empty and equal names too, and has none where there was none; all other formats need
+names that are unique.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ def convert(source: str, output: Path | Location, options: ReadOptions, force: b
     ):
         reading = reader.open(places[0], options)
         with run_folder.translated(aside):
-            formats.write(formats.lazy(reading), aside, _BY_SUFFIX[suffix])
+            formats.write(formats.lazy(reading), aside, _BY_SUFFIX[suffix], getattr(reading, "header", ()))
     return [f"{d.subject}: {d.choice} ({d.evidence})" for d in reading.decisions]
 
 

@@ -122,7 +122,7 @@ class SandboxedReading:
             self._opened_in = child
             schema = self._checked(lambda: pl.read_ipc_schema(self._sandbox.folder / Path(str(told.get("schema"))).name))
             self.format, self.schema = str(told.get("format")), pl.Schema(schema)
-            self.decisions = self._decided(told.get("decisions"))
+            self.decisions, self.header = self._decided(told.get("decisions")), _header(told.get("header"), len(schema))
         return child
 
     def _open(self, child: process.ReaderProcess) -> dict[str, Any]:
@@ -155,6 +155,14 @@ class SandboxedReading:
 
     def _nonsense(self) -> errors.ReaderCrashed:
         return errors.ReaderCrashed(path=self.name, why="what its reader wrote made no sense")
+
+
+def _header(told: object, width: int) -> tuple[str, ...] | None:
+    """What stands above the columns where that is not their names, as `formats.write` takes it."""
+    if told is None:
+        return None
+    labels = tuple(map(str, told)) if isinstance(told, list) else ()
+    return labels if len(labels) == width else ()
 
 
 def _extent(told: Mapping[str, Any]) -> blocks.Extent:
