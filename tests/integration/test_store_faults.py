@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -202,7 +203,7 @@ def test_the_address_follows_the_style(more: dict[str, Any], address: str) -> No
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         asked.append(request.url)
-        return AWSResponse(request.url, 200, {}, HTTPResponse())
+        return AWSResponse(request.url, 200, {}, HTTPResponse(io.BytesIO(), preload_content=False))
 
     client.meta.events.register("before-send.s3", answer)
     client.head_object(Bucket="tables", Key="k")
