@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from data_sanitizer.model import Decision
+from data_sanitizer import errors
+from data_sanitizer.model import Decision, ReadLimits
 
 
 def plain_names(raw: Sequence[str]) -> tuple[tuple[str, ...], tuple[Decision, ...]]:
@@ -40,6 +41,16 @@ def plain_names(raw: Sequence[str]) -> tuple[tuple[str, ...], tuple[Decision, ..
         used.add(new)
         names.append(new)
     return tuple(names), tuple(decisions)
+
+
+def checked_names(names: Sequence[str], limits: ReadLimits, path: str) -> None:
+    """Raises TooManyColumns or ColumnNameTooLong where the columns of a table go beyond the limits."""
+    if len(names) > limits.columns:
+        raise errors.TooManyColumns(path=path, found=f"it has {len(names)}", limit="columns", most=limits.columns)
+    longest = max(range(len(names)), key=lambda i: len(names[i]), default=0)
+    if names and len(names[longest]) > limits.name_length:
+        found = f"that of column {longest + 1} has {len(names[longest])} characters"
+        raise errors.ColumnNameTooLong(path=path, found=found, limit="name_length", most=limits.name_length)
 
 
 def flat(schema: pl.Schema) -> list[tuple[str, pl.Expr, pl.DataType]]:
