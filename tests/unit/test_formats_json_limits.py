@@ -16,15 +16,16 @@ from data_sanitizer.formats import _grammar
 from data_sanitizer.model import ReadLimits, ReadOptions
 
 ACCEPTED = [
-    "[]", "{}", " [ ] ", "null", "true", "-0", "0", "-1.5E+10", '""', '"\\u0000\\ud83d\\ude00"', "[[]]", "[1e400, -0, 1234567890123456789012]",
-   
+    "[]", "{}", " [ ] ", "null", "true", "-0", "0", "-1.5E+10", '""', '"\\u0000\\ud83d\\ude00"', "[[]]",
+    "[1e400, -0, 1234567890123456789012]",
+
     '{"":0}', '{"a":1,"a":2}', '[{"a":[1,{"b":null}]}]', '"\u2028"', "[1\r\n,\t2]", '{"a":{"b":{"c":[]}}}', "[0.1e-5]",
 ]  # fmt: skip
 REFUSED = [
     ("[1,]", 4), ("[,1]", 2), ("[1 2]", 4), ('{"a":1,}', 8), ('{"a" 1}', 6), ("{a:1}", 2), ('{"a":1]', 7), ("[1}", 3), ("[01]", 3),
     ("[+1]", 2), ("[.5]", 2), ("[1.]", 4), ("[1e]", 4), ("[1.5.2]", 5), ("[-]", 3), ("[- 1]", 3), ("[NaN]", 2), ("[-Infinity]", 3),
     ("[truE]", 5), ("[nul]", 5), ('["\\x"]', 4), ('["\\u12g4"]', 7), ('["a\tb"]', 4), ("['a']", 2), ("[1] 2", 5), ("[1]]", 4),
-    ("[1]/**/", 4), ('"a" "b"', 5), ("\x0c[]", 1), ("[\u00a01]", 2), ("tru", None), ("[1", None), ('{"a":', None), ('["a', None), 
+    ("[1]/**/", 4), ('"a" "b"', 5), ("\x0c[]", 1), ("[\u00a01]", 2), ("tru", None), ("[1", None), ('{"a":', None), ('["a', None),
     ("-", None),
     ("1e", None), ("[[[", None),
 ]  # fmt: skip
@@ -165,6 +166,7 @@ def test_policies_that_do_not_fit_are_told() -> None:
     assert ("mixed types", "nothing done for nope") in Got(MIXED, "jsonl", mixed=(("nope", "freeze"),)).decisions
 
 
+@settings(max_examples=25)
 @given(
     st.lists(st.sampled_from(["1", "2.5", '"x"', "true", "[1]", "null", '{"b":1}', "-0", "1e400"]), min_size=1, max_size=9),
     st.integers(1, 60),
