@@ -1,0 +1,195 @@
+"""Where the tables of a sheet are: rows and columns of each, its title rows, its header rows and its footer, from which cells are filled.
+
+All is decided on a matrix of codes, one for each cell: what kind of value it holds, or none. A blank row parts two tables only where what
+follows is not like what stood before: other columns, or a header of its own. A blank column parts two only where one side ends before the
+other or repeats its names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+EMPTY, TEXT, NUMBER, BOOL, DATE, OTHER = range(6)  # codes of cells
+_TITLES = 30  # rows at the top that may be titles
+_FOOTERS = 10  # rows at the bottom that may be a footer
+_DENSE = 0.9
+
+Codes = NDArray[np.uint8]
+Merge = tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A table: its rows with content and its columns with content, ascending."""
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+
+    def cells(self, codes: Codes) -> Codes:
+        """The part of the matrix."""
+        part: Codes = codes[np.ix_(self.rows, self.columns)]
+        return part
+
+    def filled(self, codes: Codes) -> int:
+        """Cells with content."""
+        return int(np.count_nonzero(self.cells(codes)))
+
+    def address(self) -> str:
+        """The box as a spreadsheet names it: B3:F20."""
+        first, last = self.columns[0], self.columns[-1]
+        return f"{letters(int(first))}{self.rows[0] + 1}:{letters(int(last))}{self.rows[-1] + 1}"
+
+
+def letters(column: int) -> str:
+    """The name of a column, counted from 0.
+
+    >>> letters(0), letters(27)
+    ('A', 'AB')
+    """
+    name, column = "", column + 1
+    while column:
+        column, digit = divmod(column - 1, 26)
+        name = chr(65 + digit) + name
+    return name
+
+
+def region(codes: Codes, top: int, bottom: int, columns: NDArray[np.int64]) -> Region | None:
+    """What is filled in some rows and columns, None where nothing is."""
+    part = codes[top : bottom + 1][:, columns]
+    rows, used = np.flatnonzero(part.any(axis=1)), np.flatnonzero(part.any(axis=0))
+    return Region(rows + top, columns[used]) if len(rows) else None
+
+
+def tables(codes: Codes) -> list[Region]:
+    """The tables of a sheet from top to bottom and left to right, with every filled cell in one of them."""
+    found: list[Region] = []
+    for top, bottom in _runs(np.asarray(codes.any(axis=1))):
+        part = region(codes, top, bottom, np.arange(codes.shape[1]))
+        if part is None:
+            continue
+        above = found[-1] if found else None
+        if above is not None and _goes_on(codes, above, part):
+            rows = np.concatenate([above.rows, part.rows])
+            found[-1] = Region(rows, np.union1d(above.columns, part.columns))
+        else:
+            found.append(part)
+    return [side for part in found for side in _sides(codes, part)]
+
+
+def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    for start, stop in edges.reshape(-1, 2).tolist():
+        yield start, stop - 1
+
+
+def _goes_on(codes: Codes, above: Region, part: Region) -> bool:
+    """Whether rows below a blank one belong to the table above it."""
+    if not np.isin(part.columns, above.columns).all():
+        return False
+    if len(above.rows) == 1 and 2 * len(above.columns) <= len(part.columns):
+        return False
+    upper, lower = Region(above.rows, part.columns).cells(codes), part.cells(codes)
+    kinds, own = column_kinds(upper[1:]), column_kinds(lower[1:])
+    heads = (lower[0] == TEXT) & (own > TEXT)
+    if heads.any() and not (lower[0] > TEXT).any() and (2 * len(part.columns) > len(above.columns)):
+        return False
+    both = (kinds != EMPTY) & (column_kinds(lower) != EMPTY)
+    return bool((kinds == column_kinds(lower))[both].mean() >= 0.5) if both.any() else True
+
+
+def column_kinds(cells: Codes) -> NDArray[np.int64]:
+    """The commonest kind of the filled cells of each column; the lower code where two are as common, EMPTY where there is none."""
+    counts = np.stack([(cells == kind).sum(axis=0) for kind in range(TEXT, OTHER + 1)]) if len(cells) else np.zeros((OTHER, cells.shape[1]))
+    return np.where(counts.any(axis=0), counts.argmax(axis=0) + TEXT, EMPTY)
+
+
+def _sides(codes: Codes, part: Region) -> Iterator[Region]:
+    """The tables beside one another in a region."""
+    flags = np.zeros(codes.shape[1], bool)
+    flags[part.columns] = True
+    left: Region | None = None
+    for first, last in _runs(flags):
+        right = region(codes, int(part.rows[0]), int(part.rows[-1]), np.arange(first, last + 1))
+        if right is None:
+            continue
+        if left is None:
+            left = right
+        elif _apart(codes, left, right):
+            yield left
+            left = right
+        else:
+            left = Region(np.union1d(left.rows, right.rows), np.concatenate([left.columns, right.columns]))
+    if left is not None:
+        yield left
+
+
+def _apart(codes: Codes, left: Region, right: Region) -> bool:
+    """Whether a blank column parts two tables: each has columns of its own, is filled to its end, and one ends before the other."""
+    if min(len(left.columns), len(right.columns)) < 2 or min(len(left.rows), len(right.rows)) < 2:
+        return False
+    dense = all((r.cells(codes)[:, 0] != EMPTY).mean() >= _DENSE and _gapless(r) for r in (left, right))
+    return dense and bool(left.rows[-1] != right.rows[-1] or left.rows[0] != right.rows[0])
+
+
+def _gapless(part: Region) -> bool:
+    return len(part.rows) >= _DENSE * (part.rows[-1] - part.rows[0] + 1)
+
+
+def title_rows(cells: Codes) -> int:
+    """Rows at the top that fill at most half of the columns, where a fuller one follows."""
+    narrow = cells.shape[1] // 2
+    full = (i for i, count in enumerate((cells[:_TITLES] != EMPTY).sum(axis=1).tolist()) if count > narrow)
+    return next(full, 0)
+
+
+def header_rows(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge], labels: Sequence[Sequence[str]]) -> int:
+    """1 or 2: whether the second row names columns too. `rows` and `columns` are those of the sheet; `labels` the texts of both rows.
+
+    The second row must be all text where the first one is blank or merged over it, and something must show that it is no data: a cell of
+    the first row that reaches down into it, columns whose other cells are no text, or names that repeat from group to group.
+    """
+    if len(cells) < 3 or rows[1] != rows[0] + 1:
+        return 1
+    first, second = cells[0], cells[1]
+    if (second > TEXT).any() or (first > TEXT).any() or not (second == TEXT).any():
+        return 1
+    place = {c: i for i, c in enumerate(columns)}
+    wide = [m for m in merges if m[0][0] == m[1][0] == rows[0] and m[1][1] > m[0][1] and m[0][1] in place]
+    down = [m for m in merges if m[0][0] == rows[0] and m[1][0] == rows[1]]
+    blank = first == EMPTY
+    spanned = [i for m in wide for c in range(m[0][1], m[1][1] + 1) if (i := place.get(c)) is not None]
+    if not blank.any() or blank[0] or (second[blank] == EMPTY).any() or (wide and (second[spanned] == EMPTY).any()):
+        return 1
+    below = column_kinds(cells[2:])
+    named = [labels[1][i] for i in spanned] if wide else [label for label in labels[1] if label]
+    repeats = len(named) > len(set(named))
+    typed = bool(((below > TEXT) & (second == TEXT)).any())
+    return 2 if (down and wide) or typed or (wide and repeats) else 1
+
+
+def is_group_row(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge]) -> bool:
+    """Whether a row above the header holds groups of columns: two labels at least, each merged over columns of the table."""
+    if rows[1] != rows[0] + 1 or (cells[0] > TEXT).any() or np.count_nonzero(cells[0]) < 2 or (cells[1] != TEXT).any():
+        return False
+    inside = set(columns)
+    return any(m[0][0] == m[1][0] == rows[0] and m[0][1] in inside and m[1][1] in inside and m[1][1] > m[0][1] for m in merges)
+
+
+def footer_rows(cells: Codes, rows: Sequence[int]) -> int:
+    """Rows at the bottom that are no records: they fill at most half of the columns, below a blank row or as notes of one cell."""
+    width = cells.shape[1]
+    counts = (cells != EMPTY).sum(axis=1)
+    if width < 3 or len(cells) < 3 or np.median(counts) <= width / 2:
+        return 0
+    found = 0
+    for back in range(1, min(_FOOTERS, len(cells) - 2) + 1):
+        if counts[-back] > width / 2:
+            break
+        if rows[-back] > rows[-back - 1] + 1 or (back == found + 1 and counts[-back] == 1 and cells[-back].max() == TEXT):
+            found = back
+    return found
