@@ -65,9 +65,9 @@ def archive(*members: str) -> bytes:
         ("a.arrow", b"ARROW1\x00\x00" + bytes(50), errors.TruncatedInput),
         ("a.arrow", b"ARROW1\x00\x00" + bytes(50) + b"ARROW1", errors.MalformedInput),
         ("a.arrow", b"\xff\xff\xff\xff\x50\x00\x00\x00" + bytes(90), errors.MalformedInput),
-        ("a.xlsx", archive("xl/workbook.xml"), errors.MalformedInput),
-        ("a.xlsx", b"PK\x03\x04" + bytes(50), errors.MalformedInput),
-        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), errors.MalformedInput),
+        ("a.xlsx", archive("xl/workbook.xml"), errors.MalformedSpreadsheet),
+        ("a.xlsx", b"PK\x03\x04" + bytes(50), errors.MalformedSpreadsheet),
+        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), errors.MalformedSpreadsheet),
         ("a.json", b"hello", errors.MalformedInput),
         ("a.jsonl", b"hello", errors.MalformedInput),
     ],
@@ -203,7 +203,7 @@ def test_the_first_sheet_with_content_is_read_from_its_header_on(workbook: Path)
     }
     assert rows_of(reading)[2] == (3, "n2", dt.date(2020, 1, 3), 3.0, "2", False, dt.datetime(2020, 1, 1, 2, 30), "007")
     told = {d.subject: (d.choice, d.evidence) for d in reading.decisions}
-    assert told["sheet"] == ("Data", "the first with content; not read: Cover, Other")
+    assert told["sheet"] == ("Data", "the first with a table of its size (32 cells); not read: Cover, Other")
     assert told["header"][0] == "after 1 title rows"
     assert told["blank rows"][0] == "2 left out"
 

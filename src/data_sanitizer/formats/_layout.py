@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 EMPTY, TEXT, NUMBER, BOOL, DATE, OTHER = range(6)  # codes of cells
 _TITLES = 30  # rows at the top that may be titles
 _FOOTERS = 10  # rows at the bottom that may be a footer
+_NOTES = 3  # rows below a table that are notes on it, where they fill at most half of its columns
 _DENSE = 0.9
 
 Codes = NDArray[np.uint8]
@@ -93,13 +94,16 @@ def _goes_on(codes: Codes, above: Region, part: Region) -> bool:
         return False
     if len(above.rows) == 1 and 2 * len(above.columns) <= len(part.columns):
         return False
+    if len(part.rows) <= _NOTES and 2 * len(part.columns) <= len(above.columns):
+        return True
     upper, lower = Region(above.rows, part.columns).cells(codes), part.cells(codes)
     kinds, own = column_kinds(upper[1:]), column_kinds(lower[1:])
     heads = (lower[0] == TEXT) & (own > TEXT)
     if heads.any() and not (lower[0] > TEXT).any() and (2 * len(part.columns) > len(above.columns)):
         return False
     both = (kinds != EMPTY) & (column_kinds(lower) != EMPTY)
-    return bool((kinds == column_kinds(lower))[both].mean() >= 0.5) if both.any() else True
+    same = kinds == column_kinds(lower)
+    return 2 * int(np.count_nonzero(same & both)) >= int(np.count_nonzero(both))
 
 
 def column_kinds(cells: Codes) -> NDArray[np.int64]:
@@ -132,12 +136,12 @@ def _apart(codes: Codes, left: Region, right: Region) -> bool:
     """Whether a blank column parts two tables: each has columns of its own, is filled to its end, and one ends before the other."""
     if min(len(left.columns), len(right.columns)) < 2 or min(len(left.rows), len(right.rows)) < 2:
         return False
-    dense = all((r.cells(codes)[:, 0] != EMPTY).mean() >= _DENSE and _gapless(r) for r in (left, right))
+    dense = all(np.count_nonzero(r.cells(codes)[:, 0]) >= _DENSE * len(r.rows) and _gapless(r) for r in (left, right))
     return dense and bool(left.rows[-1] != right.rows[-1] or left.rows[0] != right.rows[0])
 
 
 def _gapless(part: Region) -> bool:
-    return len(part.rows) >= _DENSE * (part.rows[-1] - part.rows[0] + 1)
+    return len(part.rows) >= _DENSE * int(part.rows[-1] - part.rows[0] + 1)
 
 
 def title_rows(cells: Codes) -> int:

@@ -55,7 +55,9 @@ def _chosen(path: Path, name: str, wanted: str | None, book: _workbook.Workbook)
             if wanted is not None:
                 sheet, area = _asked(name, wanted, sheets)
                 grid = _cells.Grid(opened.get_sheet_by_name(sheet), book, area)
-                return (grid, ()) if grid.tables else _empty(name)
+                if not grid.tables:
+                    raise errors.EmptyInput(path=name)
+                return grid, ()
             grids = _candidates(opened, [s for s in sheets if s not in hidden] or sheets, book)
             if not grids and hidden:
                 grids = _candidates(opened, hidden, book)
@@ -64,14 +66,10 @@ def _chosen(path: Path, name: str, wanted: str | None, book: _workbook.Workbook)
     except (calamine.CalamineError, OSError) as error:
         raise _workbook.malformed(name) from error
     if not grids:
-        return _empty(name)
+        raise errors.EmptyInput(path=name)
     sizes = {grid.name: grid.largest().filled(grid.codes) for grid in grids}
     grid = next(g for g in grids if _SMALL * sizes[g.name] >= max(sizes.values()))
     return grid, tuple(_told(grid.name, sheets, hidden, sizes))
-
-
-def _empty(name: str) -> Any:
-    raise errors.EmptyInput(path=name)
 
 
 def _candidates(opened: Any, names: Sequence[str], book: _workbook.Workbook) -> list[_cells.Grid]:
@@ -205,8 +203,9 @@ class Sheet:
     def _long(self, rows: Sequence[tuple[int, Row]]) -> Iterator[RowIssue]:
         """Remarks on cells that are longer than the limit; Excel itself allows 32,767 characters, other programs more."""
         limits = self._limits
+        least = min(limits.field_bytes, limits.longest_field)
         for i, row in rows:
-            sizes = [len(row[c].encode()) for c in self._columns if isinstance(row[c], str) and 4 * len(row[c]) > limits.field_bytes]
+            sizes = [len(row[c].encode()) for c in self._columns if isinstance(row[c], str) and 4 * len(row[c]) > least]
             if sizes and max(sizes) > limits.longest_field:
                 found = f"a cell has {max(sizes)} bytes"
                 raise errors.FieldTooLarge(path=self.name, found=found, limit="longest_field", most=limits.longest_field)
