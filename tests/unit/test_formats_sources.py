@@ -60,11 +60,11 @@ def archive(*members: str) -> bytes:
         ("a.csv.zst", zstandard.compress(b"a,b\n1,2\n" * 99)[:-3], errors.TruncatedInput),
         ("a.csv.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 50, errors.MalformedInput),
         ("a.parquet", b"PAR1" + bytes(50), errors.TruncatedInput),
-        ("a.parquet", b"PAR1" + bytes(50) + b"\x09\x00\x00\x00PAR1", errors.MalformedInput),
-        ("a.parquet", b"hello", errors.MalformedInput),
+        ("a.parquet", b"PAR1" + bytes(50) + b"\x09\x00\x00\x00PAR1", errors.MalformedParquet),
+        ("a.parquet", b"hello", errors.MalformedParquet),
         ("a.arrow", b"ARROW1\x00\x00" + bytes(50), errors.TruncatedInput),
-        ("a.arrow", b"ARROW1\x00\x00" + bytes(50) + b"ARROW1", errors.MalformedInput),
-        ("a.arrow", b"\xff\xff\xff\xff\x50\x00\x00\x00" + bytes(90), errors.MalformedInput),
+        ("a.arrow", b"ARROW1\x00\x00" + bytes(50) + b"ARROW1", errors.MalformedArrow),
+        ("a.arrow", b"\xff\xff\xff\xff\x50\x00\x00\x00" + bytes(90), errors.MalformedArrow),
         ("a.xlsx", archive("xl/workbook.xml"), errors.MalformedSpreadsheet),
         ("a.xlsx", b"PK\x03\x04" + bytes(50), errors.MalformedSpreadsheet),
         ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), errors.MalformedSpreadsheet),
@@ -233,7 +233,7 @@ def test_no_message_quotes_a_cell(tmp_path: Path) -> None:
     secret = "s3cr3t-value"
     for name, data in {
         "a.json": f'{{"a":"{secret}"',
-        "b.json": f'["{secret}"]',
+        "b.json": f'["{secret}" {secret}]',
         "c.jsonl": f'{{"a":"{secret}',
         "d.parquet": secret,
     }.items():

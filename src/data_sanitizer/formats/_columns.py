@@ -76,6 +76,34 @@ def _leaves(name: str, expr: pl.Expr, kind: pl.DataType) -> list[tuple[str, pl.E
     return [(name, expr.cast(pl.String), text)]
 
 
+def depth(kind: pl.DataType) -> int:
+    """How many levels of lists and structs a type has."""
+    if isinstance(kind, pl.Struct):
+        return 1 + max((depth(pl.Schema({"": f.dtype})[""]) for f in kind.fields), default=0)
+    return 1 + depth(pl.Schema({"": kind.inner})[""]) if isinstance(kind, pl.List | pl.Array) else 0
+
+
+def text_size(expr: pl.Expr, kind: pl.DataType) -> pl.Expr | None:
+    """The bytes that the texts in a value take once written out, with a little for each element of a list; None for plain values."""
+    if isinstance(kind, pl.String):
+        return expr.str.len_bytes().cast(pl.UInt64)
+    if isinstance(kind, pl.Categorical):
+        return expr.cat.len_bytes().cast(pl.UInt64)
+    if isinstance(kind, pl.Binary):
+        return expr.bin.size().cast(pl.UInt64)
+    if isinstance(kind, pl.Array):
+        return text_size(expr.arr.to_list(), pl.List(kind.inner))
+    if isinstance(kind, pl.List):
+        inner = text_size(pl.element(), pl.Schema({"": kind.inner})[""])
+        marks = expr.list.len().cast(pl.UInt64) * _ELEMENT
+        return marks if inner is None else marks + expr.list.eval(inner.fill_null(0)).list.sum().fill_null(0)
+    if isinstance(kind, pl.Struct):
+        sizes = [text_size(expr.struct.field(name), dtype) for name, dtype in pl.Schema(kind.to_schema()).items()]
+        known = [size.fill_null(0) for size in sizes if size is not None]
+        return pl.sum_horizontal(known) if known else None
+    return None
+
+
 def _text_of_bytes(column: pl.Series) -> pl.Series:
     """Bytes that are UTF-8 as their text (older writers mark text so), others as base64 with its name in front."""
     try:
@@ -97,6 +125,7 @@ def _json_text(expr: pl.Expr) -> pl.Expr:
     return pl.when(expr.is_not_null()).then(whole)
 
 
+_ELEMENT = 8  # bytes of a number, its comma and the like, in the JSON of a list
 _PLAIN = (
     *(pl.String, pl.Boolean, pl.Date, pl.Datetime, pl.Time, pl.Decimal, pl.Float32, pl.Float64),
     *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),

@@ -151,6 +151,15 @@ def title_rows(cells: Codes) -> int:
     return next(full, 0)
 
 
+def titles_above(found: Sequence[Region], table: Region) -> list[Region]:
+    """What stands above a table and is at most half as wide and as high: its title and remarks on it."""
+    return [
+        r
+        for r in found
+        if r.rows[-1] < table.rows[0] and 2 * len(r.columns) <= len(table.columns) and len(r.rows) <= min(_TITLES, len(table.rows) // 2)
+    ]
+
+
 def header_rows(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge], labels: Sequence[Sequence[str]]) -> int:
     """1 or 2: whether the second row names columns too. `rows` and `columns` are those of the sheet; `labels` the texts of both rows.
 

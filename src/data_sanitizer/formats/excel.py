@@ -116,7 +116,8 @@ class Sheet:
         table = grid.largest()
         self._columns = table.columns.tolist()
         cells = table.cells(grid.codes)
-        titles, heads, told = self._header(table, cells, options.header)
+        above = [] if grid.area else _layout.titles_above(grid.tables, table)
+        titles, heads, told = self._header(table, cells, options.header, sum(len(r.rows) for r in above))
         self._rows = table.rows[titles + heads :]
         footers = 0 if grid.area else _layout.footer_rows(cells[titles + heads :], self._rows.tolist())
         body = self._rows[: len(self._rows) - footers]
@@ -128,9 +129,9 @@ class Sheet:
         self.schema = pl.Schema(dict(zip(names, kinds, strict=True)))
         self._block = block or max(1, _CELLS // len(names))
         days = [n for n, c in zip(names, self._columns, strict=True) if c in self._days]
-        self.decisions = (*found, *told, *self._remarks(table, days, footers), *renamed)
+        self.decisions = (*found, *told, *self._remarks(table, above, days, footers), *renamed)
 
-    def _header(self, table: _layout.Region, cells: _layout.Codes, asked: bool | None) -> tuple[int, int, list[Decision]]:
+    def _header(self, table: _layout.Region, cells: _layout.Codes, asked: bool | None, above: int) -> tuple[int, int, list[Decision]]:
         """How many title rows and header rows there are, and what is told of them."""
         grid, rows = self._grid, table.rows.tolist()
         titles = 0 if grid.area else _layout.title_rows(cells)
@@ -145,8 +146,8 @@ class Sheet:
                 told.append(Decision("header", "none", why))
             elif len(seen) > 2:
                 heads = _layout.header_rows(cells[titles:], rows[titles:], self._columns, grid.merges, seen)
-        if titles:
-            told.insert(0, Decision("header", f"after {titles} title rows", "they fill at most half of the columns"))
+        if titles + above:
+            told.insert(0, Decision("header", f"after {titles + above} title rows", "they fill at most half of the columns"))
         if heads == 2:
             told.append(Decision("header", "two rows, joined", "the first row holds groups of the columns that the second one names"))
         return titles, heads, told
@@ -163,7 +164,7 @@ class Sheet:
         groups = _cells.spread(rows[0], rows[1], self._columns, int(table.rows[titles]), self._grid.merges)
         return [" ".join(filter(None, dict.fromkeys((group, label)))) for group, label in zip(groups, rows[1], strict=True)]
 
-    def _remarks(self, table: _layout.Region, days: Sequence[str], footers: int) -> Iterator[Decision]:
+    def _remarks(self, table: _layout.Region, above: Sequence[_layout.Region], days: Sequence[str], footers: int) -> Iterator[Decision]:
         """What else the reader should know: blank rows, other tables, hidden and merged cells, errors, dates that are numbers."""
         grid = self._grid
         blank = int(table.rows[-1] - table.rows[0]) + 1 - len(table.rows)
@@ -171,7 +172,7 @@ class Sheet:
             yield Decision("blank rows", f"{blank} left out", "a row without content is not a record")
         if footers:
             yield Decision("footer", f"{footers} rows quarantined", "they fill at most half of the columns, below the table")
-        others = [r for r in grid.tables if r is not table]
+        others = [r for r in grid.tables if r is not table and not any(r is t for t in above)]
         if others:
             listed = ", ".join(f"{r.address()} ({r.filled(grid.codes)} cells)" for r in others[:_NAMED])
             more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
