@@ -9,8 +9,8 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
+import pyarrow.parquet
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -139,9 +139,11 @@ def bomb(path: Path, size: int) -> Path:
     return path
 
 
-def long_texts(path: Path, rows: int, length: int) -> Path:
+def long_texts(path: Path, rows: int, length: int, *, categories: bool = False) -> Path:
     """A Parquet file whose dictionary holds one long text for all rows."""
-    pl.DataFrame({"id": range(rows), "text": ["x" * length] * rows}).write_parquet(path, compression="zstd")
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * length]))
+    table = pa.table({"id": pa.array(range(rows)), "text": texts})
+    pa.parquet.write_table(table, path, compression="zstd", store_schema=categories)
     return path
 
 

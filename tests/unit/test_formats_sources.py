@@ -205,7 +205,7 @@ def test_the_first_sheet_with_content_is_read_from_its_header_on(workbook: Path)
     told = {d.subject: (d.choice, d.evidence) for d in reading.decisions}
     assert told["sheet"] == ("Data", "the first with a table of its size (32 cells); not read: Cover, Other")
     assert told["header"][0] == "after 1 title rows"
-    assert told["blank rows"][0] == "2 left out"
+    assert told["blank rows"][0] == "1 left out"
 
 
 def test_a_sheet_is_chosen_by_name(workbook: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -54,7 +55,7 @@ def checked_names(names: Sequence[str], limits: ReadLimits, path: str) -> None:
 
 
 def flat(schema: pl.Schema) -> list[tuple[str, pl.Expr, pl.DataType]]:
-    """Every column of a typed table as an expression of a plain type: structs as `a.b`, lists as JSON text, categories as text."""
+    """Every column of a typed table as an expression of a plain type: structs as `a.b`, lists and maps as JSON text, categories as text."""
     columns = [leaf for name, kind in schema.items() for leaf in _leaves(name, pl.col(name), kind)]
     names, _ = plain_names([name for name, _, _ in columns])
     return [(name, expr.alias(name), kind) for name, (_, expr, kind) in zip(names, columns, strict=True)]
@@ -65,8 +66,10 @@ def _leaves(name: str, expr: pl.Expr, kind: pl.DataType) -> list[tuple[str, pl.E
     if isinstance(kind, pl.Struct) and kind.fields:
         fields = pl.Schema(kind.to_schema())
         return [leaf for f, inner in fields.items() for leaf in _leaves(f"{name}.{f}", expr.struct.field(f), inner)]
-    if isinstance(kind, pl.List | pl.Array | pl.Struct):
+    if isinstance(kind, pl.List | pl.Array | pl.Struct | pl.Map):
         return [(name, _json_text(expr), text)]
+    if isinstance(kind, pl.BaseExtension):
+        return _leaves(name, expr.ext.storage(), _whole_type(kind.ext_storage()))
     if isinstance(kind, pl.Binary):
         return [(name, expr.map_batches(_text_of_bytes, return_dtype=text), text)]
     if isinstance(kind, pl.Duration):
@@ -77,10 +80,17 @@ def _leaves(name: str, expr: pl.Expr, kind: pl.DataType) -> list[tuple[str, pl.E
 
 
 def depth(kind: pl.DataType) -> int:
-    """How many levels of lists and structs a type has."""
+    """How many levels of lists, maps and structs a type has."""
     if isinstance(kind, pl.Struct):
-        return 1 + max((depth(pl.Schema({"": f.dtype})[""]) for f in kind.fields), default=0)
-    return 1 + depth(pl.Schema({"": kind.inner})[""]) if isinstance(kind, pl.List | pl.Array) else 0
+        return 1 + max((depth(_whole_type(f.dtype)) for f in kind.fields), default=0)
+    if isinstance(kind, pl.Map):
+        return 1 + depth(_whole_type(kind.value))
+    return 1 + depth(_whole_type(kind.inner)) if isinstance(kind, pl.List | pl.Array) else 0
+
+
+def _whole_type(kind: Any) -> pl.DataType:
+    """A type as a value: Polars also takes the class for it."""
+    return pl.Schema({"": kind})[""]
 
 
 def text_size(expr: pl.Expr, kind: pl.DataType) -> pl.Expr | None:
@@ -91,10 +101,14 @@ def text_size(expr: pl.Expr, kind: pl.DataType) -> pl.Expr | None:
         return expr.cat.len_bytes().cast(pl.UInt64)
     if isinstance(kind, pl.Binary):
         return expr.bin.size().cast(pl.UInt64)
+    if isinstance(kind, pl.Map):
+        return text_size(expr.map.entries(), pl.List(pl.Struct({"key": kind.key, "value": kind.value})))
+    if isinstance(kind, pl.BaseExtension):
+        return text_size(expr.ext.storage(), _whole_type(kind.ext_storage()))
     if isinstance(kind, pl.Array):
         return text_size(expr.arr.to_list(), pl.List(kind.inner))
     if isinstance(kind, pl.List):
-        inner = text_size(pl.element(), pl.Schema({"": kind.inner})[""])
+        inner = text_size(pl.element(), _whole_type(kind.inner))
         marks = expr.list.len().cast(pl.UInt64) * _ELEMENT
         return marks if inner is None else marks + expr.list.eval(inner.fill_null(0)).list.sum().fill_null(0)
     if isinstance(kind, pl.Struct):
@@ -120,7 +134,7 @@ def _text_of_value(value: bytes) -> str:
 
 
 def _json_text(expr: pl.Expr) -> pl.Expr:
-    """Lists and empty structs as JSON; null stays null."""
+    """Lists, maps and empty structs as JSON; null stays null."""
     whole = pl.struct(expr.alias("v")).struct.json_encode().str.strip_prefix('{"v":').str.strip_suffix("}")
     return pl.when(expr.is_not_null()).then(whole)
 
