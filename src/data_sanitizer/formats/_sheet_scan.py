@@ -6,8 +6,6 @@ bytes ask for half a terabyte. The scanners see the same tags and records as the
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +20,7 @@ SPANS = 64  # ranges of hidden columns that are remembered
 _SKIP, _ROW, _COLUMN, _OPEN, _HIDDEN, _SHEET, _REPEAT, _LAST, _IN_ROW, _DATA, _SPAN, STATE = range(12)  # state between two pieces
 _MOST = 1 << 40
 _COMMENT, _CDATA = 1, 2
+_PRIME = (1 << 31) - 1
 
 
 def fresh() -> tuple[Ints, Ints, Ints]:
@@ -33,47 +32,50 @@ def fresh() -> tuple[Ints, Ints, Ints]:
     return state, facts, np.full((SPANS, 2), -1, np.int64)
 
 
-@kernel
-def _starts(data: Bytes, i: int, n: int, word: Bytes) -> bool:
-    if i + len(word) > n:
-        return False
-    for j in range(len(word)):  # noqa: SIM110  compiled code has no generators
-        if data[i + j] != word[j]:
-            return False
-    return True
+def _key(name: bytes) -> int:
+    """What `_local` gives for a name."""
+    key = 0
+    for byte in name:
+        key = (key * 257 + byte) % _PRIME
+    return key
+
+
+(_C, _ROW_TAG, _V, _IS, _F, _COL, _R, _T, _HIDDEN_NAME, _VISIBILITY, _MIN, _MAX) = map(
+    _key, (b"c", b"row", b"v", b"is", b"f", b"col", b"r", b"t", b"hidden", b"visibility", b"min", b"max")
+)
+(_TABLE, _TABLE_ROW, _TABLE_CELL, _COVERED, _ROWS, _COLUMNS, _TYPE) = map(
+    _key,
+    (b"table", b"table-row", b"table-cell", b"covered-table-cell", b"number-rows-repeated", b"number-columns-repeated", b"value-type"),
+)
 
 
 @kernel
-def _is(data: Bytes, start: int, end: int, word: Bytes) -> bool:
-    """Whether data[start:end], without its namespace prefix, is the word."""
-    for j in range(start, end):
-        if data[j] == 58:
-            start = j + 1
-    return end - start == len(word) and _starts(data, start, end, word)
+def _local(data: Bytes, start: int, end: int) -> int:
+    """A number for the name data[start:end] without its namespace prefix."""
+    key = 0
+    for i in range(start, end):
+        key = 0 if data[i] == 58 else (key * 257 + int(data[i])) % _PRIME
+    return key
 
 
 @kernel
-def _attribute(data: Bytes, i: int, end: int, word: Bytes) -> tuple[int, int]:
-    """Where the value of an attribute stands in the tag data[i:end]; (0, 0) where it is absent. `i` is behind the tag's name."""
-    while i < end:
-        while i < end and (data[i] <= 32 or data[i] == 47):
-            i += 1
-        start = i
-        while i < end and data[i] != 61 and data[i] > 32:
-            i += 1
-        stop = i
-        while i < end and data[i] != 34 and data[i] != 39:
-            i += 1
-        if i >= end:
-            return 0, 0
-        quote, first = data[i], i + 1
-        i = first
-        while i < end and data[i] != quote:
-            i += 1
-        if _is(data, start, stop, word):
-            return first, i
+def _attribute(data: Bytes, i: int, end: int) -> tuple[int, int, int, int]:
+    """The first attribute in data[i:end]: its name as a number, where its value begins and ends, where to go on; 0 where there is none."""
+    while i < end and (data[i] <= 32 or data[i] == 47):
         i += 1
-    return 0, 0
+    start = i
+    while i < end and data[i] != 61 and data[i] > 32:
+        i += 1
+    key = _local(data, start, i)
+    while i < end and data[i] != 34 and data[i] != 39:
+        i += 1
+    if i >= end:
+        return 0, 0, 0, end
+    quote, first = data[i], i + 1
+    i = first
+    while i < end and data[i] != quote:
+        i += 1
+    return key, first, i, i + 1
 
 
 @kernel
@@ -96,69 +98,100 @@ def _fill(facts: Ints, row: int, column: int, rows: int, columns: int) -> None:
 
 
 @kernel
-def _excel_cell(data: Bytes, i: int, end: int, state: Ints, facts: Ints, words: Any) -> None:
+def _excel_cell(data: Bytes, i: int, end: int, state: Ints, facts: Ints) -> None:
     """A `<c>`: its place, by its reference or as the next in the row; it is filled when a tag with content follows."""
     state[_COLUMN] += 1
-    start, stop = _attribute(data, i, end, words[0])
-    if stop > start:
-        column, j = 0, start
-        while j < stop and 65 <= (data[j] & 0xDF) <= 90:
-            column = min(column * 26 + int(data[j] & 0xDF) - 64, _MOST)
-            j += 1
-        if j > start:
-            state[_COLUMN] = column - 1
-        if j < stop:
-            state[_ROW] = _number(data, j, stop, 1) - 1
-    start, stop = _attribute(data, i, end, words[1])
-    facts[ERRORS] += stop - start == 1 and data[start] == 101
+    while i < end:
+        key, start, stop, i = _attribute(data, i, end)
+        if key == _T:
+            facts[ERRORS] += stop - start == 1 and data[start] == 101
+        elif key == _R:
+            column, j = 0, start
+            while j < stop and 65 <= (data[j] & 0xDF) <= 90:
+                column = min(column * 26 + int(data[j] & 0xDF) - 64, _MOST)
+                j += 1
+            if j > start:
+                state[_COLUMN] = column - 1
+            if j < stop:
+                state[_ROW] = _number(data, j, stop, 1) - 1
     facts[CELLS] += 1
     state[_OPEN] = 1
 
 
 @kernel
-def _hides(data: Bytes, i: int, end: int, words: Any) -> bool:
-    start, stop = _attribute(data, i, end, words[2])
-    if stop > start:
-        return bool(data[start] == 49 or data[start] == 116)
-    start, stop = _attribute(data, i, end, words[3])
-    return bool(stop > start and (data[start] == 99 or data[start] == 102))  # visibility: collapse, filter
+def _hides(data: Bytes, key: int, start: int, stop: int) -> bool:
+    """Whether an attribute hides a row or a column: hidden="1", visibility="collapse"."""
+    if stop <= start:
+        return False
+    c = int(data[start])
+    return (key == _HIDDEN_NAME and (c == 49 or c == 116)) or (key == _VISIBILITY and (c == 99 or c == 102))
 
 
 @kernel
-def _excel_tag(data: Bytes, i: int, name_end: int, end: int, state: Ints, facts: Ints, spans: Ints, words: Any) -> None:
-    if _is(data, i, name_end, words[4]):  # c
-        _excel_cell(data, name_end, end, state, facts, words)
-    elif _is(data, i, name_end, words[5]):  # row
-        start, stop = _attribute(data, name_end, end, words[0])
-        state[_ROW] = _number(data, start, stop, state[_ROW] + 2) - 1
-        state[_COLUMN], state[_OPEN], state[_HIDDEN] = -1, 0, _hides(data, name_end, end, words)
-    elif state[_OPEN] and (_is(data, i, name_end, words[6]) or _is(data, i, name_end, words[7]) or _is(data, i, name_end, words[8])):
-        facts[HIDDEN_ROWS] += state[_HIDDEN]
-        state[_OPEN], state[_HIDDEN] = 0, 0
-        _fill(facts, state[_ROW], state[_COLUMN], 1, 1)
-    elif _is(data, i, name_end, words[9]) and _hides(data, name_end, end, words) and state[_SPAN] < SPANS:  # col
-        first, first_end = _attribute(data, name_end, end, words[10])
-        last, last_end = _attribute(data, name_end, end, words[11])
-        spans[state[_SPAN]] = _number(data, first, first_end, 1) - 1, _number(data, last, last_end, 1) - 1
+def _excel_row(data: Bytes, i: int, end: int, state: Ints) -> None:
+    state[_ROW], state[_COLUMN], state[_OPEN], state[_HIDDEN] = state[_ROW] + 1, -1, 0, 0
+    while i < end:
+        key, start, stop, i = _attribute(data, i, end)
+        if key == _R:
+            state[_ROW] = _number(data, start, stop, 1) - 1
+        elif _hides(data, key, start, stop):
+            state[_HIDDEN] = 1
+
+
+@kernel
+def _excel_columns(data: Bytes, i: int, end: int, state: Ints, spans: Ints) -> None:
+    """A `<col>`: the columns it hides, if it does."""
+    hidden, first, last = False, 1, 1
+    while i < end:
+        key, start, stop, i = _attribute(data, i, end)
+        if key == _MIN:
+            first = _number(data, start, stop, 1)
+        elif key == _MAX:
+            last = _number(data, start, stop, 1)
+        else:
+            hidden = hidden or _hides(data, key, start, stop)
+    if hidden and state[_SPAN] < SPANS:
+        spans[state[_SPAN], 0], spans[state[_SPAN], 1] = first - 1, last - 1
         state[_SPAN] += 1
 
 
 @kernel
-def _open_tag(data: Bytes, i: int, name_end: int, end: int, state: Ints, facts: Ints, words: Any) -> None:
+def _excel_tag(data: Bytes, key: int, i: int, end: int, state: Ints, facts: Ints, spans: Ints) -> None:
+    if key == _C:
+        _excel_cell(data, i, end, state, facts)
+    elif state[_OPEN] and (key == _V or key == _IS or key == _F):  # noqa: SIM109
+        facts[HIDDEN_ROWS] += state[_HIDDEN]
+        state[_OPEN], state[_HIDDEN] = 0, 0
+        _fill(facts, state[_ROW], state[_COLUMN], 1, 1)
+    elif key == _ROW_TAG:
+        _excel_row(data, i, end, state)
+    elif key == _COL:
+        _excel_columns(data, i, end, state, spans)
+
+
+@kernel
+def _open_tag(data: Bytes, key: int, i: int, end: int, state: Ints, facts: Ints) -> None:
     """A tag of an OpenDocument sheet: cells and rows stand for as many as their attributes say."""
-    if _is(data, i, name_end, words[12]):  # table
-        state[_SHEET] = min(state[_SHEET] + 1, SHEETS - 1)
-        state[_ROW] = -1
-    elif _is(data, i, name_end, words[13]):  # table-row
-        start, stop = _attribute(data, name_end, end, words[14])
+    if key == _TABLE:
+        state[_ROW], state[_REPEAT] = -1, 0
+    elif key == _TABLE_ROW:
         state[_ROW] += max(state[_REPEAT], 1)
-        state[_REPEAT], state[_COLUMN] = _number(data, start, stop, 1), 0
-        state[_HIDDEN] = _hides(data, name_end, end, words)
-    elif _is(data, i, name_end, words[15]) or _is(data, i, name_end, words[16]):  # table-cell, covered-table-cell
-        start, stop = _attribute(data, name_end, end, words[17])
-        count = max(_number(data, start, stop, 1), 1)
-        start, stop = _attribute(data, name_end, end, words[18])
-        if stop > start or (data[end - 1] != 47 and data[name_end] != 47):
+        state[_REPEAT], state[_COLUMN], state[_HIDDEN] = 1, 0, 0
+        while i < end:
+            name, start, stop, i = _attribute(data, i, end)
+            if name == _ROWS:
+                state[_REPEAT] = max(_number(data, start, stop, 1), 1)
+            elif _hides(data, name, start, stop):
+                state[_HIDDEN] = 1
+    elif key == _TABLE_CELL or key == _COVERED:  # noqa: SIM109
+        count, filled = 1, data[end - 1] != 47  # a tag that closes itself holds nothing, unless it has a type
+        while i < end:
+            name, start, stop, i = _attribute(data, i, end)
+            if name == _COLUMNS:
+                count = max(_number(data, start, stop, 1), 1)
+            elif name == _TYPE:
+                filled = True
+        if filled:
             facts[HIDDEN_ROWS] += state[_HIDDEN]
             state[_HIDDEN] = 0
             _fill(facts, max(state[_ROW], 0), state[_COLUMN], max(state[_REPEAT], 1), count)
@@ -166,62 +199,72 @@ def _open_tag(data: Bytes, i: int, name_end: int, end: int, state: Ints, facts: 
 
 
 @kernel
-def _xml(data: Bytes, n: int, final: bool, sheet: bool, state: Ints, facts: Ints, spans: Ints, words: Any) -> int:
+def _tag_end(data: Bytes, i: int, n: int) -> int:
+    """Where the tag at i ends: at a > outside of quotes; n where it does not."""
+    quote = 0
+    while i < n and (quote != 0 or data[i] != 62):
+        c = int(data[i])
+        if quote == 0 and (c == 34 or c == 39):
+            quote = c
+        elif c == quote:
+            quote = 0
+        i += 1
+    return i
+
+
+@kernel
+def _skipped(data: Bytes, i: int, n: int, state: Ints) -> int:
+    """The byte behind the end of a comment or a CDATA section that goes on at i; n where it does not end."""
+    sign = 45 if state[_SKIP] == _COMMENT else 93
+    while i + 2 < n:
+        if data[i + 2] == 62 and data[i] == sign and data[i + 1] == sign:
+            state[_SKIP] = 0
+            return i + 3
+        i += 1
+    return n
+
+
+@kernel
+def _xml(data: Bytes, n: int, final: bool, sheet: bool, state: Ints, facts: Ints, spans: Ints) -> int:
     """Scans data[:n] and returns how much of it is done with: a tag that does not end in it is left for the next piece."""
     i = 0
     while i < n:
         if state[_SKIP]:
-            end = words[19] if state[_SKIP] == _COMMENT else words[20]
-            while i < n and not _starts(data, i, n, end):
-                i += 1
-            if i >= n:
+            i = _skipped(data, i, n, state)
+            if state[_SKIP]:
                 return n if final else max(n - 2, 0)
-            state[_SKIP] = 0
         while i < n and data[i] != 60:
             i += 1
         if i >= n or (n - i < 9 and not final):
             return i
-        if _starts(data, i, n, words[21]) or _starts(data, i, n, words[22]):
+        if n - i >= 9 and data[i + 1] == 33 and (data[i + 2] == 45 or data[i + 2] == 91):  # <!-- or <![CDATA[
             state[_SKIP] = _COMMENT if data[i + 2] == 45 else _CDATA
             i += 4
             continue
         i += 1
         if i < n and (data[i] == 33 or data[i] == 63 or data[i] == 47):
             continue
-        end, quote = i, 0
-        while end < n and (quote != 0 or data[end] != 62):
-            if quote == 0 and (data[end] == 34 or data[end] == 39):
-                quote = int(data[end])
-            elif data[end] == quote:
-                quote = 0
-            end += 1
+        end = _tag_end(data, i, n)
         if end >= n:
             return n if final else i - 1
         name_end = i
         while name_end < end and data[name_end] > 32 and data[name_end] != 47:
             name_end += 1
+        key = _local(data, i, name_end)
+        if not sheet and key == _TABLE:
+            state[_SHEET] = min(state[_SHEET] + 1, SHEETS - 1)
         at = facts[max(state[_SHEET], 0)]
         if sheet:
-            _excel_tag(data, i, name_end, end, state, at, spans, words)
+            _excel_tag(data, key, name_end, end, state, at, spans)
         else:
-            _open_tag(data, i, name_end, end, state, at, words)
-            if _is(data, i, name_end, words[12]):
-                state[_REPEAT] = 0
+            _open_tag(data, key, name_end, end, state, at)
         i = end + 1
     return n
 
 
-_NAMES = (
-    b"r", b"t", b"hidden", b"visibility", b"c", b"row", b"v", b"is", b"f", b"col", b"min", b"max", b"table", b"table-row",
-    b"number-rows-repeated", b"table-cell", b"covered-table-cell", b"number-columns-repeated", b"value-type", b"-->", b"]]>", b"<!--",
-    b"<![CDATA[",
-)  # fmt: skip
-_WORDS = tuple(np.frombuffer(word, np.uint8) for word in _NAMES)
-
-
 def xml(data: bytes, final: bool, sheet: bool, counted: tuple[Ints, Ints, Ints]) -> int:
     """Counts the cells in a piece of a sheet (`sheet`) or of an OpenDocument content; returns how much of it is done with."""
-    return int(_xml(np.frombuffer(data, np.uint8), len(data), final, sheet, *counted, _WORDS))
+    return int(_xml(np.frombuffer(data, np.uint8), len(data), final, sheet, *counted))
 
 
 @kernel
