@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_sanitizer import errors, formats
-from data_sanitizer.formats import _layout
+from data_sanitizer.formats import _sheet_layout as layout
 from data_sanitizer.model import ReadLimits, ReadOptions
 from tests import hazards
 
@@ -63,7 +63,7 @@ def test_groups_of_columns_over_their_names_are_joined(tmp_path: Path) -> None:
     got = Got(made(tmp_path, sales))
     assert list(got.schema) == ["region", "Q1 sales", "Q1 cost", "Q2 sales", "Q2 cost"]
     assert got.rows[0] == ("r0", 0, 1, 2, 3)
-    assert got.told["header"][0] == "two rows, joined"
+    assert got.told["header"][0] == "2 rows, joined"
 
 
 def test_groups_above_a_full_header_are_joined_too(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_other_spreadsheet_formats_are_read_alike(tmp_path: Path) -> None:
 @given(st.lists(st.lists(st.integers(0, 5), min_size=4, max_size=4), min_size=1, max_size=12))
 def test_every_filled_cell_is_in_one_table(rows: list[list[int]]) -> None:
     codes = np.array(rows, np.uint8)
-    found = _layout.tables(codes)
+    found = layout.tables(codes)
     places = [(r, c) for part in found for r in part.rows.tolist() for c in part.columns.tolist() if codes[r, c]]
     assert sorted(places) == [tuple(p) for p in np.argwhere(codes).tolist()]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from data_sanitizer import errors
-from data_sanitizer.formats import _stream
+from data_sanitizer.formats import _arrow_stream
 from data_sanitizer.formats._typed import DAMAGE, Columnar, damaged, slices
 from data_sanitizer.model import ReadLimits, ReadOptions
 from data_sanitizer.ports import Reading
@@ -25,10 +25,10 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
         _whole(path, name, options.limits)
     try:
         table = pl.scan_ipc(path, glob=False) if is_file else None
-        schema = _stream.schema(path, name) if table is None else table.collect_schema()
+        schema = _arrow_stream.schema(path, name) if table is None else table.collect_schema()
     except DAMAGE as error:
         raise damaged("arrow", name, "its schema is damaged") from error
-    raw = _stream.batches(path, name) if table is None else slices(table, options.limits, schema)
+    raw = _arrow_stream.batches(path, name) if table is None else slices(table, options.limits, schema)
     return Columnar("arrow", name, path, schema, raw, options.limits, block)
 
 

@@ -17,7 +17,9 @@ import numpy as np
 import polars as pl
 
 from data_sanitizer import errors
-from data_sanitizer.formats import _cells, _layout, _workbook
+from data_sanitizer.formats import _sheet_cells as content
+from data_sanitizer.formats import _sheet_layout as layout
+from data_sanitizer.formats import _workbook
 from data_sanitizer.formats._columns import checked_names, plain_names
 from data_sanitizer.formats._dialect import has_header
 from data_sanitizer.model import Block, Decision, ReadOptions, RowIssue
@@ -44,7 +46,7 @@ def write(table: pl.LazyFrame, path: Path) -> None:
     raise NotImplementedError
 
 
-def _chosen(path: Path, name: str, wanted: str | None, book: _workbook.Workbook) -> tuple[_cells.Grid, tuple[Decision, ...]]:
+def _chosen(path: Path, name: str, wanted: str | None, book: _workbook.Workbook) -> tuple[content.Grid, tuple[Decision, ...]]:
     """The cells of the sheet asked for, or of the one that holds the data."""
     import python_calamine as calamine
 
@@ -54,7 +56,7 @@ def _chosen(path: Path, name: str, wanted: str | None, book: _workbook.Workbook)
             hidden = [s.name for s in opened.sheets_metadata if s.visible != calamine.SheetVisibleEnum.Visible]
             if wanted is not None:
                 sheet, area = _asked(name, wanted, sheets)
-                grid = _cells.Grid(opened.get_sheet_by_name(sheet), book, area)
+                grid = content.Grid(opened.get_sheet_by_name(sheet), book, area)
                 if not grid.tables:
                     raise errors.EmptyInput(path=name)
                 return grid, ()
@@ -72,15 +74,15 @@ def _chosen(path: Path, name: str, wanted: str | None, book: _workbook.Workbook)
     return grid, tuple(_told(grid.name, sheets, hidden, sizes))
 
 
-def _candidates(opened: Any, names: Sequence[str], book: _workbook.Workbook) -> list[_cells.Grid]:
+def _candidates(opened: Any, names: Sequence[str], book: _workbook.Workbook) -> list[content.Grid]:
     """The sheets with content that can be the one: those that the scan found small are not even loaded."""
     most = max((book.sheets[n].filled for n in names if n in book.sheets), default=0)
-    loaded: list[_cells.Grid] = []
+    loaded: list[content.Grid] = []
     for sheet in names:
         facts = book.sheets.get(sheet)
         if facts is not None and (not facts.filled or (_SMALL * facts.filled < most)):
             continue
-        grid = _cells.Grid(opened.get_sheet_by_name(sheet), book)
+        grid = content.Grid(opened.get_sheet_by_name(sheet), book)
         if grid.tables:
             loaded.append(grid)
             if facts is not None and _SMALL * grid.largest().filled(grid.codes) >= most:
@@ -100,7 +102,7 @@ def _asked(name: str, wanted: str, sheets: Sequence[str]) -> tuple[str, str]:
     if wanted in sheets:
         return wanted, ""
     sheet, _, area = wanted.rpartition("!")
-    if sheet not in sheets or not _cells.AREA.fullmatch(area):
+    if sheet not in sheets or not content.AREA.fullmatch(area):
         raise errors.SheetNotFound(path=name, sheet=wanted, sheets=", ".join(sheets))
     return sheet, area
 
@@ -111,60 +113,67 @@ class Sheet:
     format = "excel"
     schema: Mapping[str, pl.DataType]
 
-    def __init__(self, name: str, grid: _cells.Grid, found: tuple[Decision, ...], options: ReadOptions, block: int | None) -> None:
+    def __init__(self, name: str, grid: content.Grid, found: tuple[Decision, ...], options: ReadOptions, block: int | None) -> None:
         self.name, self._grid, self._limits = name, grid, options.limits
         table = grid.largest()
         self._columns = table.columns.tolist()
         cells = table.cells(grid.codes)
-        above = [] if grid.area else _layout.titles_above(grid.tables, table)
+        above = [] if grid.area else layout.titles_above(grid.tables, table)
         titles, heads, told = self._header(table, cells, options.header, sum(len(r.rows) for r in above))
         self._rows = table.rows[titles + heads :]
-        footers = 0 if grid.area else _layout.footer_rows(cells[titles + heads :], self._rows.tolist())
+        footers = 0 if grid.area else layout.footer_rows(cells[titles + heads :], self._rows.tolist())
         body = self._rows[: len(self._rows) - footers]
         self._footer = set(self._rows[len(body) :].tolist())
         names, renamed = plain_names(self._names(table, titles, heads))
         checked_names(names, options.limits, name)
-        self._days = _cells.serial_days(grid, body, self._columns)
-        kinds = [_cells.column_type(grid.kinds[body, c], c in self._days) for c in self._columns]
+        self._days = content.serial_days(grid, body, self._columns)
+        kinds = [content.column_type(grid.kinds[body, c], c in self._days) for c in self._columns]
         self.schema = pl.Schema(dict(zip(names, kinds, strict=True)))
         self._block = block or max(1, _CELLS // len(names))
         days = [n for n, c in zip(names, self._columns, strict=True) if c in self._days]
         self.decisions = (*found, *told, *self._remarks(table, above, days, footers), *renamed)
 
-    def _header(self, table: _layout.Region, cells: _layout.Codes, asked: bool | None, above: int) -> tuple[int, int, list[Decision]]:
-        """How many title rows and header rows there are, and what is told of them."""
-        grid, rows = self._grid, table.rows.tolist()
-        titles = 0 if grid.area else _layout.title_rows(cells)
-        told = []
-        if titles and asked is not False and _layout.is_group_row(cells[titles - 1 :], rows[titles - 1 :], self._columns, grid.merges):
-            titles, heads = titles - 1, 2
-        else:
-            seen = [[_cells.text(row[c]) for c in self._columns] for row in grid.some(rows[titles : titles + _SEEN])]
-            header, why = (asked, "as asked for") if asked is not None else has_header(seen)
-            heads = int(header)
-            if not header:
-                told.append(Decision("header", "none", why))
-            elif len(seen) > 2:
-                heads = _layout.header_rows(cells[titles:], rows[titles:], self._columns, grid.merges, seen)
+    def _header(self, table: layout.Region, cells: layout.Codes, asked: int | None, above: int) -> tuple[int, int, list[Decision]]:
+        """How many title rows and header rows there are, and what is told of them; `above`: title rows apart from the table."""
+        titles, told = 0 if self._grid.area else layout.title_rows(cells), []
+        heads, why = (int(asked), "as asked for") if asked is not None else self._heads(table, cells, titles)
+        if asked is None and titles and self._grouped(table, cells, titles):
+            titles -= 1
         if titles + above:
-            told.insert(0, Decision("header", f"after {titles + above} title rows", "they fill at most half of the columns"))
-        if heads == 2:
-            told.append(Decision("header", "two rows, joined", "the first row holds groups of the columns that the second one names"))
+            told.append(Decision("header", f"after {titles + above} title rows", "they fill at most half of the columns"))
+        if heads != 1:
+            told.append(Decision("header", f"{heads} rows, joined" if heads else "none", why))
         return titles, heads, told
 
-    def _names(self, table: _layout.Region, titles: int, heads: int) -> list[str]:
-        """The texts of the header; of two rows, the group before the name."""
+    def _heads(self, table: layout.Region, cells: layout.Codes, titles: int) -> tuple[int, str]:
+        """How many rows name the columns, and why that is."""
+        grid, rows = self._grid, table.rows.tolist()
+        why = "the first row holds groups of the columns that the second one names"
+        if titles and self._grouped(table, cells, titles):
+            return 2, why
+        seen = [[content.text(row[c]) for c in self._columns] for row in grid.some(rows[titles : titles + _SEEN])]
+        header, against = has_header(seen)
+        if not header:
+            return 0, against
+        two = len(seen) > 2 and layout.second_header(cells[titles:], rows[titles:], self._columns, grid.merges, seen)
+        return (2, why) if two else (1, "")
+
+    def _grouped(self, table: layout.Region, cells: layout.Codes, titles: int) -> bool:
+        """Whether the last of the title rows holds groups of columns."""
+        return layout.has_groups(cells[titles - 1 :], table.rows[titles - 1 :].tolist(), self._columns, self._grid.merges)
+
+    def _names(self, table: layout.Region, titles: int, heads: int) -> list[str]:
+        """The texts of the header; of several rows, the groups before the name."""
         if not heads:
             return [f"column_{i + 1}" for i in range(len(self._columns))]
-        rows = [
-            [_cells.text(row[c]).strip() for c in self._columns] for row in self._grid.some(table.rows[titles : titles + heads].tolist())
+        numbers = table.rows[titles : titles + heads].tolist()
+        rows = [[content.text(row[c]).strip() for c in self._columns] for row in self._grid.some(numbers)]
+        groups = [
+            content.spread(row, rows[-1], self._columns, number, self._grid.merges) for row, number in zip(rows[:-1], numbers, strict=False)
         ]
-        if heads == 1:
-            return rows[0]
-        groups = _cells.spread(rows[0], rows[1], self._columns, int(table.rows[titles]), self._grid.merges)
-        return [" ".join(filter(None, dict.fromkeys((group, label)))) for group, label in zip(groups, rows[1], strict=True)]
+        return [" ".join(filter(None, dict.fromkeys(parts))) for parts in zip(*groups, rows[-1], strict=True)]
 
-    def _remarks(self, table: _layout.Region, above: Sequence[_layout.Region], days: Sequence[str], footers: int) -> Iterator[Decision]:
+    def _remarks(self, table: layout.Region, above: Sequence[layout.Region], days: Sequence[str], footers: int) -> Iterator[Decision]:
         """What else the reader should know: blank rows, other tables, hidden and merged cells, errors, dates that are numbers."""
         grid = self._grid
         blank = int(table.rows[-1] - table.rows[0]) + 1 - len(table.rows)
@@ -192,11 +201,11 @@ class Sheet:
             yield Block(np.array([i for i, _ in kept], np.uint64), self._frame([row for _, row in kept]), footer, tuple(self._long(kept)))
 
     def _line(self, row: Row) -> str:
-        return "\t".join(_cells.text(row[c]) for c in self._columns)
+        return "\t".join(content.text(row[c]) for c in self._columns)
 
     def _frame(self, rows: Sequence[Row]) -> pl.DataFrame:
         parts = [
-            pl.Series(name, [_cells.value(row[c], kind, self._grid.epoch if c in self._days else None) for row in rows], kind)
+            pl.Series(name, [content.value(row[c], kind, self._grid.epoch if c in self._days else None) for row in rows], kind)
             for c, (name, kind) in zip(self._columns, self.schema.items(), strict=True)
         ]
         return pl.DataFrame(parts)

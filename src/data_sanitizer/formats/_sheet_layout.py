@@ -21,6 +21,7 @@ _DENSE = 0.9
 
 Codes = NDArray[np.uint8]
 Merge = tuple[tuple[int, int], tuple[int, int]]
+Labels = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,32 +161,32 @@ def titles_above(found: Sequence[Region], table: Region) -> list[Region]:
     ]
 
 
-def header_rows(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge], labels: Sequence[Sequence[str]]) -> int:
-    """1 or 2: whether the second row names columns too. `rows` and `columns` are those of the sheet; `labels` the texts of both rows.
+def second_header(
+    cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge], labels: Sequence[Sequence[str]]
+) -> bool:
+    """Whether the second row names columns too. `rows` and `columns` are those of the sheet; `labels` the texts of both rows.
 
     The second row must be all text where the first one is blank or merged over it, and something must show that it is no data: a cell of
     the first row that reaches down into it, columns whose other cells are no text, or names that repeat from group to group.
     """
     if len(cells) < 3 or rows[1] != rows[0] + 1:
-        return 1
+        return False
     first, second = cells[0], cells[1]
-    if (second > TEXT).any() or (first > TEXT).any() or not (second == TEXT).any():
-        return 1
+    blank = first == EMPTY
+    if (cells[:2] > TEXT).any() or not (second == TEXT).any() or not blank.any() or blank[0] or (second[blank] == EMPTY).any():
+        return False
     place = {c: i for i, c in enumerate(columns)}
     wide = [m for m in merges if m[0][0] == m[1][0] == rows[0] and m[1][1] > m[0][1] and m[0][1] in place]
-    down = [m for m in merges if m[0][0] == rows[0] and m[1][0] == rows[1]]
-    blank = first == EMPTY
+    down = any(m[0][0] == rows[0] and m[1][0] == rows[1] for m in merges)
     spanned = [i for m in wide for c in range(m[0][1], m[1][1] + 1) if (i := place.get(c)) is not None]
-    if not blank.any() or blank[0] or (second[blank] == EMPTY).any() or (wide and (second[spanned] == EMPTY).any()):
-        return 1
-    below = column_kinds(cells[2:])
-    named = [labels[1][i] for i in spanned] if wide else [label for label in labels[1] if label]
-    repeats = len(named) > len(set(named))
-    typed = bool(((below > TEXT) & (second == TEXT)).any())
-    return 2 if (down and wide) or typed or (wide and repeats) else 1
+    if (second[spanned] == EMPTY).any():
+        return False
+    named = [labels[1][i] for i in spanned]
+    typed = bool(((column_kinds(cells[2:]) > TEXT) & (second == TEXT)).any())
+    return typed or bool(wide and (down or len(named) > len(set(named))))
 
 
-def is_group_row(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge]) -> bool:
+def has_groups(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge]) -> bool:
     """Whether a row above the header holds groups of columns: two labels at least, each merged over columns of the table."""
     if rows[1] != rows[0] + 1 or (cells[0] > TEXT).any() or np.count_nonzero(cells[0]) < 2 or (cells[1] != TEXT).any():
         return False

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_sanitizer.formats import _layout
+from data_sanitizer.formats import _sheet_layout as layout
 from data_sanitizer.formats._workbook import SheetFacts, Workbook
 from data_sanitizer.model import Decision
 
@@ -23,7 +23,17 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 EMPTY, TEXT, WHOLE, FRACTION, BOOL, DATE, MOMENT, OTHER = range(8)  # kinds of cells
 _PLAIN = np.array(
-    [_layout.EMPTY, _layout.TEXT, _layout.NUMBER, _layout.NUMBER, _layout.BOOL, _layout.DATE, _layout.DATE, _layout.OTHER], np.uint8
+    [
+        layout.EMPTY,
+        layout.TEXT,
+        layout.NUMBER,
+        layout.NUMBER,
+        layout.BOOL,
+        layout.DATE,
+        layout.DATE,
+        layout.OTHER,
+    ],
+    np.uint8,
 )
 
 Row = list[Any]
@@ -41,19 +51,19 @@ class Grid:
         width = max(map(len, rows), default=0)
         kinds = np.frombuffer(b"".join(row.ljust(width, b"\0") for row in rows), np.uint8).reshape(len(rows), width)
         self.kinds = np.pad(kinds, ((0, 0), (len(self._left), 0)))
-        self.codes: _layout.Codes = _PLAIN[self.kinds]
-        self.merges: list[_layout.Merge] = list(sheet.merged_cell_ranges or [])
-        self.tables = self._asked(area) if area else _layout.tables(self.codes)
+        self.codes: layout.Codes = _PLAIN[self.kinds]
+        self.merges: list[layout.Merge] = list(sheet.merged_cell_ranges or [])
+        self.tables = self._asked(area) if area else layout.tables(self.codes)
 
-    def _asked(self, area: str) -> list[_layout.Region]:
+    def _asked(self, area: str) -> list[layout.Region]:
         """The one region of a range such as B3:F20, none where it is empty."""
         found = AREA.fullmatch(area)
         assert found is not None
         columns = np.arange(_column(found[1]), min(_column(found[3]) + 1, self.codes.shape[1]))
-        region = _layout.region(self.codes, int(found[2]) - 1, int(found[4]) - 1, columns)
+        region = layout.region(self.codes, int(found[2]) - 1, int(found[4]) - 1, columns)
         return [region] if region else []
 
-    def largest(self) -> _layout.Region:
+    def largest(self) -> layout.Region:
         """The table with the most filled cells, the first where two are as large."""
         return max(self.tables, key=lambda r: r.filled(self.codes))
 
@@ -68,7 +78,7 @@ class Grid:
                 yield self._left + row
                 number = next(wanted, -1)
 
-    def told(self, table: _layout.Region) -> Iterator[Decision]:
+    def told(self, table: layout.Region) -> Iterator[Decision]:
         """What a reader who sees the sheet on a screen sees otherwise: hidden and merged cells, errors."""
         hidden = [f"{n} {what}" for n, what in ((self.facts.hidden_rows, "rows"), (self.facts.hidden_columns, "columns")) if n]
         if hidden:
@@ -176,7 +186,7 @@ def serial_days(grid: Grid, rows: NDArray[np.int64], columns: Sequence[int]) -> 
     return found
 
 
-def spread(groups: Sequence[str], names: Sequence[str], columns: Sequence[int], row: int, merges: Sequence[_layout.Merge]) -> list[str]:
+def spread(groups: Sequence[str], names: Sequence[str], columns: Sequence[int], row: int, merges: Sequence[layout.Merge]) -> list[str]:
     """The group over each column: where cells are merged as far as they reach, else from each label on to the next one.
 
     A group without a name of a column below it reaches no further than itself.
