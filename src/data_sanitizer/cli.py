@@ -109,8 +109,8 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
           memory_limit: int, threads: int | None, as_json: bool, quiet: bool, force: bool, **reading: Any) -> None:  # fmt: skip
     """Clean tables: repair what is certain, remove duplicates, flag the rest, record everything.
 
-    INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also gzip or zstd compressed, or - for standard input. Several inputs
-    are cleaned as one table.
+    INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also compressed or alone in a ZIP archive, or - for standard input.
+    Several inputs are cleaned as one table.
     """
     from data_sanitizer.pipeline.sanitize import RunOptions
     from data_sanitizer.recipe import load_recipe

@@ -63,7 +63,7 @@ def test_groups_of_columns_over_their_names_are_joined(tmp_path: Path) -> None:
     got = Got(made(tmp_path, sales))
     assert list(got.schema) == ["region", "Q1 sales", "Q1 cost", "Q2 sales", "Q2 cost"]
     assert got.rows[0] == ("r0", 0, 1, 2, 3)
-    assert got.told["header"][0] == "2 rows, joined"
+    assert got.told["header"][0] == "2 rows joined"
 
 
 def test_groups_above_a_full_header_are_joined_too(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class Columnar:
             yield RowIssue(first + row, "a value is longer than the limit field_bytes", "")
 
 
-def slices(table: pl.LazyFrame, limits: ReadLimits, schema: pl.Schema) -> Raw:
+def slices(table: pl.LazyFrame, limits: ReadLimits, schema: pl.Schema, format: str, name: str) -> Raw:  # noqa: A002
     """The rows of a scanned file: slices that begin small and grow as long as they hold little."""
     sizes = [size for column, kind in schema.items() if (size := text_size(pl.col(column), kind)) is not None]
 
@@ -111,7 +111,7 @@ def slices(table: pl.LazyFrame, limits: ReadLimits, schema: pl.Schema) -> Raw:
         while first < count:
             frame = table.slice(first, rows).collect()
             if not frame.height:
-                raise pl.exceptions.ComputeError("fewer rows than the file says")
+                raise damaged(format, name, f"it ends after row {first}, and says that it has {count}")
             yield frame
             first += frame.height
             held = frame.select(pl.sum_horizontal(s.fill_null(0).sum() for s in sizes)).item() if sizes else 0

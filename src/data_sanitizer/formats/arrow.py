@@ -28,7 +28,7 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
         schema = _arrow_stream.schema(path, name) if table is None else table.collect_schema()
     except DAMAGE as error:
         raise damaged("arrow", name, "its schema is damaged") from error
-    raw = _arrow_stream.batches(path, name) if table is None else slices(table, options.limits, schema)
+    raw = _arrow_stream.batches(path, name) if table is None else slices(table, options.limits, schema, "arrow", name)
     return Columnar("arrow", name, path, schema, raw, options.limits, block)
 
 

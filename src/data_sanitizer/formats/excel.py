@@ -142,7 +142,7 @@ class Sheet:
         if titles + above:
             told.append(Decision("header", f"after {titles + above} title rows", "they fill at most half of the columns"))
         if heads != 1:
-            told.append(Decision("header", f"{heads} rows, joined" if heads else "none", why))
+            told.append(Decision("header", f"{heads} rows joined" if heads else "none", why))
         return titles, heads, told
 
     def _heads(self, table: layout.Region, cells: layout.Codes, titles: int) -> tuple[int, str]:

@@ -29,7 +29,7 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
         schema = table.collect_schema()
     except DAMAGE as error:
         raise damaged("parquet", name, "its footer is damaged") from error
-    return Columnar("parquet", name, path, schema, slices(table, options.limits, schema), options.limits, block)
+    return Columnar("parquet", name, path, schema, slices(table, options.limits, schema, "parquet", name), options.limits, block)
 
 
 def write(table: pl.LazyFrame, path: Path) -> None:
