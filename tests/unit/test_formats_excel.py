@@ -77,6 +77,53 @@ def test_groups_above_a_full_header_are_joined_too(tmp_path: Path) -> None:
     assert list(Got(made(tmp_path, groups)).schema) == ["id", "name", "size width", "size height", "price net", "price gross"]
 
 
+def test_groups_of_groups_and_cells_that_reach_down_make_headers_of_more_rows(tmp_path: Path) -> None:
+    def stacked(book: Any, sheet: Any) -> None:
+        for first, half in ((2, "past"), (6, "future")):
+            sheet.merge_range(0, first, 0, first + 3, half)
+            for column, kind in ((first, "net"), (first + 2, "gross")):
+                sheet.merge_range(1, column, 1, column + 1, kind)
+        sheet.write_row(2, 0, ["id", "name", *["low", "high"] * 4])
+        for row in range(3, 7):
+            sheet.write_row(row, 0, [row, "x", *range(8)])
+
+    got = Got(made(tmp_path, stacked))
+    assert list(got.schema)[:4] == ["id", "name", "past net low", "past net high"]
+    assert list(got.schema)[-1] == "future gross high"
+    assert got.told["header"][0] == "3 rows joined"
+
+    def reaching(book: Any, sheet: Any) -> None:
+        sheet.merge_range(0, 0, 3, 0, "region")
+        sheet.merge_range(0, 1, 0, 2, "change")
+        sheet.write_row(3, 1, ["by month", "by year"])
+        for row in range(4, 7):
+            sheet.write_row(row, 0, ["north", "up", "down"])
+
+    got = Got(made(tmp_path, reaching))
+    assert list(got.schema) == ["region", "change by month", "change by year"]
+    assert len(got.rows) == 3
+
+
+def test_one_merged_remark_above_the_header_is_no_group(tmp_path: Path) -> None:
+    def remark(book: Any, sheet: Any) -> None:
+        sheet.merge_range(0, 0, 0, 1, "last refreshed on:")
+        sheet.write(0, 2, "Monday")
+        sheet.write_row(1, 0, ["first", "last", "town", "age", "size", "job"])
+        for row in range(2, 6):
+            sheet.write_row(row, 0, ["Ann", "Lee", "Ulm", 30 + row, 170, "vet"])
+
+    assert list(Got(made(tmp_path, remark)).schema) == ["first", "last", "town", "age", "size", "job"]
+
+
+def test_last_records_with_gaps_are_no_footer(tmp_path: Path) -> None:
+    def gaps(book: Any, sheet: Any) -> None:
+        table(sheet, 0, 0, 5, ("name", "town", "amount"))
+        sheet.write_column(1, 0, ["a", "b", "c", "d", "e", "only a name"])
+
+    got = Got(made(tmp_path, gaps))
+    assert (len(got.rows), got.quarantined) == (6, [])
+
+
 def test_a_title_over_all_columns_is_no_group_and_a_row_of_texts_no_second_header(tmp_path: Path) -> None:
     def title(book: Any, sheet: Any) -> None:
         sheet.merge_range(0, 0, 0, 2, "All our people")

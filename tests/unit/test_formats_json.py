@@ -94,6 +94,21 @@ def test_lines_that_are_no_objects_are_quarantined_and_the_others_kept() -> None
     assert ("blank lines", "1 left out") in got.decisions
 
 
+def test_lines_that_end_with_a_carriage_return_alone_are_lines() -> None:
+    lines = '{"a":1}\r{"a":2}\r'
+    assert Got(lines).rows == Got(lines, block=3).rows == [{"a": 1}, {"a": 2}]
+
+
+def test_a_document_with_whole_objects_on_some_lines_is_one_document(tmp_path: Path) -> None:
+    path = tmp_path / "t.geojson"
+    path.write_text('{"features": [\n{"a":1},\n{"a":2}\n]\n}\n')
+    reading = formats.open_source(path, ReadOptions(), tmp_path)
+    assert reading.format == "json"
+    assert [row for b in reading.blocks() for row in b.frame.rows()] == [(1,), (2,)]
+    (tmp_path / "r.json").write_text('{"a":1}\r{"a":2}\r')
+    assert formats.open_source(tmp_path / "r.json", ReadOptions(), tmp_path).format == "jsonl"
+
+
 def test_a_key_of_a_broken_line_is_no_column() -> None:
     assert list(Got('{"a":1}\n{"zzz":1,}\n').schema) == ["a"]
 

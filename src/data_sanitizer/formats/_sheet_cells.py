@@ -53,7 +53,7 @@ class Grid:
         self.kinds = np.pad(kinds, ((0, 0), (len(self._left), 0)))
         self.codes: layout.Codes = _PLAIN[self.kinds]
         self.merges: list[layout.Merge] = list(sheet.merged_cell_ranges or [])
-        self.tables = self._asked(area) if area else layout.tables(self.codes)
+        self.tables = self._asked(area) if area else layout.tables(self.codes, self.merges)
 
     def _asked(self, area: str) -> list[layout.Region]:
         """The one region of a range such as B3:F20, none where it is empty."""
@@ -191,7 +191,7 @@ def spread(groups: Sequence[str], names: Sequence[str], columns: Sequence[int], 
 
     A group without a name of a column below it reaches no further than itself.
     """
-    wide = {c: m[0][1] for m in merges if m[0][0] == row for c in range(m[0][1], m[1][1] + 1)}
+    wide = {c: m[0][1] for m in merges if m[0][0] <= row <= m[1][0] for c in range(m[0][1], m[1][1] + 1)}
     labels, last = dict(zip(columns, groups, strict=True)), ""
     found = []
     for column, label, name in zip(columns, groups, names, strict=True):

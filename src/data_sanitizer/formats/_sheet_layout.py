@@ -66,10 +66,13 @@ def region(codes: Codes, top: int, bottom: int, columns: NDArray[np.int64]) -> R
     return Region(rows + top, columns[used]) if len(rows) else None
 
 
-def tables(codes: Codes) -> list[Region]:
+def tables(codes: Codes, merges: Sequence[Merge] = ()) -> list[Region]:
     """The tables of a sheet from top to bottom and left to right, with every filled cell in one of them."""
     found: list[Region] = []
-    for top, bottom in _runs(np.asarray(codes.any(axis=1))):
+    flags = np.asarray(codes.any(axis=1))
+    for (top, _), (bottom, _) in merges:
+        flags[top : bottom + 1] |= flags[top : top + 1]  # a cell that reaches down fills the rows it covers
+    for top, bottom in _runs(flags):
         part = region(codes, top, bottom, np.arange(codes.shape[1]))
         if part is None:
             continue
@@ -161,49 +164,64 @@ def titles_above(found: Sequence[Region], table: Region) -> list[Region]:
     ]
 
 
-def second_header(
-    cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge], labels: Sequence[Sequence[str]]
-) -> bool:
-    """Whether the second row names columns too. `rows` and `columns` are those of the sheet; `labels` the texts of both rows.
+def header_rows(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge], labels: Labels) -> int:
+    """How many rows name the columns, from the first one on. `rows` and `columns` are those of the sheet; `labels` the texts of the rows.
 
-    The second row must be all text where the first one is blank or merged over it, and something must show that it is no data: a cell of
-    the first row that reaches down into it, columns whose other cells are no text, or names that repeat from group to group.
+    Cells of the first row that reach down say it. Where none does, a second row counts when it is all text where the first one is blank or
+    merged over it, and something shows that it is no data: columns whose other cells are no text, or names that repeat from group to group.
     """
-    if len(cells) < 3 or rows[1] != rows[0] + 1:
-        return False
+    inside = set(columns)
+    reach = max((m[1][0] for m in merges if m[0][0] == rows[0] and m[0][1] in inside), default=rows[0])
+    down = sum(row <= reach for row in rows)
+    if 1 < down < len(rows) and not (cells[:down] > TEXT).any():
+        return down
+    return 2 if len(cells) > 2 and rows[1] == rows[0] + 1 and _second(cells, rows, columns, merges, labels) else 1
+
+
+def _second(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge], labels: Labels) -> bool:
     first, second = cells[0], cells[1]
     blank = first == EMPTY
     if (cells[:2] > TEXT).any() or not (second == TEXT).any() or not blank.any() or blank[0] or (second[blank] == EMPTY).any():
         return False
-    place = {c: i for i, c in enumerate(columns)}
-    wide = [m for m in merges if m[0][0] == m[1][0] == rows[0] and m[1][1] > m[0][1] and m[0][1] in place]
-    down = any(m[0][0] == rows[0] and m[1][0] == rows[1] for m in merges)
-    spanned = [i for m in wide for c in range(m[0][1], m[1][1] + 1) if (i := place.get(c)) is not None]
+    spanned = [i for i, c in enumerate(columns) if any(m[0][1] <= c <= m[1][1] for m in _wide(merges, rows[0]))]
     if (second[spanned] == EMPTY).any():
         return False
     named = [labels[1][i] for i in spanned]
-    typed = bool(((column_kinds(cells[2:]) > TEXT) & (second == TEXT)).any())
-    return typed or bool(wide and (down or len(named) > len(set(named))))
+    typed = (column_kinds(cells[2:]) > TEXT) & (second == TEXT)
+    return bool(typed.any()) or len(named) > len(set(named))
 
 
-def has_groups(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge]) -> bool:
-    """Whether a row above the header holds groups of columns: two labels at least, each merged over columns of the table."""
-    if rows[1] != rows[0] + 1 or (cells[0] > TEXT).any() or np.count_nonzero(cells[0]) < 2 or (cells[1] != TEXT).any():
-        return False
-    inside = set(columns)
-    return any(m[0][0] == m[1][0] == rows[0] and m[0][1] in inside and m[1][1] in inside and m[1][1] > m[0][1] for m in merges)
+def _wide(merges: Sequence[Merge], row: int) -> list[Merge]:
+    """Cells of a row that are merged over several columns and no other row."""
+    return [m for m in merges if m[0][0] == m[1][0] == row and m[1][1] > m[0][1]]
+
+
+def group_rows(cells: Codes, rows: Sequence[int], columns: Sequence[int], merges: Sequence[Merge], header: int) -> int:
+    """How many rows above the header, row `header`, hold groups of columns: two labels at least, each merged over several columns."""
+    place, found = {c: i for i, c in enumerate(columns)}, 0
+    while found < header:
+        row = header - found - 1
+        inside = [place[m[0][1]] for m in _wide(merges, rows[row]) if m[0][1] in place and m[1][1] in place]
+        groups = int(np.count_nonzero(cells[row][inside] == TEXT))
+        if rows[row] != rows[row + 1] - 1 or (cells[row : header + 1] > TEXT).any() or groups < 2:
+            break
+        found += 1
+    return found
 
 
 def footer_rows(cells: Codes, rows: Sequence[int]) -> int:
-    """Rows at the bottom that are no records: they fill at most half of the columns, below a blank row or as notes of one cell."""
+    """Rows at the bottom that are no records: they fill at most half of the columns, and stand below a blank row or are notes of one cell,
+    a text in a column of numbers or dates.
+    """
     width = cells.shape[1]
     counts = (cells != EMPTY).sum(axis=1)
     if width < 3 or len(cells) < 3 or np.median(counts) <= width / 2:
         return 0
-    found = 0
+    kinds, found = column_kinds(cells), 0
     for back in range(1, min(_FOOTERS, len(cells) - 2) + 1):
         if counts[-back] > width / 2:
             break
-        if rows[-back] > rows[-back - 1] + 1 or (back == found + 1 and counts[-back] == 1 and cells[-back].max() == TEXT):
+        note = counts[-back] == 1 and ((cells[-back] == TEXT) & (kinds > TEXT)).any()
+        if rows[-back] > rows[-back - 1] + 1 or (back == found + 1 and note):
             found = back
     return found

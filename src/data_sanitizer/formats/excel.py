@@ -28,6 +28,7 @@ SUFFIXES = ("xlsx", "xlsm", "xlsb", "xls", "ods")
 _SEEN = 300  # rows that the header test looks at
 _CELLS = 1 << 18  # cells in one block
 _SMALL = 10  # a sheet whose table is this many times smaller than the largest one is a cover or a list beside it
+_GROUPS = "the rows above hold groups of the columns that the last one names"
 _FOOTER = "a footer: the row fills at most half of the columns, below the table"
 _NAMED = 8  # other tables that a decision names
 
@@ -136,31 +137,23 @@ class Sheet:
     def _header(self, table: layout.Region, cells: layout.Codes, asked: int | None, above: int) -> tuple[int, int, list[Decision]]:
         """How many title rows and header rows there are, and what is told of them; `above`: title rows apart from the table."""
         titles, told = 0 if self._grid.area else layout.title_rows(cells), []
-        heads, why = (int(asked), "as asked for") if asked is not None else self._heads(table, cells, titles)
-        if asked is None and titles and self._grouped(table, cells, titles):
-            titles -= 1
+        groups = 0 if asked is not None else layout.group_rows(cells, table.rows.tolist(), self._columns, self._grid.merges, titles)
+        titles -= groups
+        heads, why = (groups + 1, _GROUPS) if groups else self._heads(table, cells, titles, asked)
         if titles + above:
             told.append(Decision("header", f"after {titles + above} title rows", "they fill at most half of the columns"))
         if heads != 1:
             told.append(Decision("header", f"{heads} rows joined" if heads else "none", why))
         return titles, heads, told
 
-    def _heads(self, table: layout.Region, cells: layout.Codes, titles: int) -> tuple[int, str]:
+    def _heads(self, table: layout.Region, cells: layout.Codes, titles: int, asked: int | None) -> tuple[int, str]:
         """How many rows name the columns, and why that is."""
-        grid, rows = self._grid, table.rows.tolist()
-        why = "the first row holds groups of the columns that the second one names"
-        if titles and self._grouped(table, cells, titles):
-            return 2, why
-        seen = [[content.text(row[c]) for c in self._columns] for row in grid.some(rows[titles : titles + _SEEN])]
+        if asked is not None:
+            return int(asked), "as asked for"
+        grid, rows = self._grid, table.rows[titles:].tolist()
+        seen = [[content.text(row[c]) for c in self._columns] for row in grid.some(rows[:_SEEN])]
         header, against = has_header(seen)
-        if not header:
-            return 0, against
-        two = len(seen) > 2 and layout.second_header(cells[titles:], rows[titles:], self._columns, grid.merges, seen)
-        return (2, why) if two else (1, "")
-
-    def _grouped(self, table: layout.Region, cells: layout.Codes, titles: int) -> bool:
-        """Whether the last of the title rows holds groups of columns."""
-        return layout.has_groups(cells[titles - 1 :], table.rows[titles - 1 :].tolist(), self._columns, self._grid.merges)
+        return (layout.header_rows(cells[titles:], rows, self._columns, grid.merges, seen), _GROUPS) if header else (0, against)
 
     def _names(self, table: layout.Region, titles: int, heads: int) -> list[str]:
         """The texts of the header; of several rows, the groups before the name."""

@@ -49,7 +49,8 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
         sample = _bytes.read_up_to(stream, _bytes.SAMPLE)
     encoding, evidence = _encoding.choose(options.encoding, sample, len(sample) < _bytes.SAMPLE)
     told = _encoding.decision(encoding, evidence)
-    return objects(Lines(path, name, encoding, block, options.limits), options, scratch, "jsonl", (told,) if told else ())
+    lines = Lines(path, name, encoding, block, options.limits, b"\n" not in sample and b"\r" in sample)
+    return objects(lines, options, scratch, "jsonl", (told,) if told else ())
 
 
 def write(table: pl.LazyFrame, path: Path) -> None:
@@ -92,12 +93,14 @@ class Lines:
     encoding: str
     block: int
     limits: ReadLimits
+    returns: bool = False  # lines end with a carriage return alone, which stands nowhere else in JSON but as a blank
 
     def pieces(self) -> Iterator[tuple[bytes, int]]:
         """Pieces of whole lines as UTF-8, each ending with a line end, and how many lines in it were in another encoding."""
         rest = b""
         with _bytes.open_bytes(self.path, self.name, self.encoding, self.limits) as stream:
             while data := _bytes.read_up_to(stream, self.block):
+                data = data.replace(b"\r", b"\n") if self.returns else data
                 end = data.rfind(b"\n") + 1
                 if end:
                     yield _utf8(rest + data[:end])
