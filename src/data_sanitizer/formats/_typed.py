@@ -18,7 +18,8 @@ from data_sanitizer import errors
 from data_sanitizer.formats._bytes import must_be_unchanged, stamp
 from data_sanitizer.formats._columns import checked_names, depth, flat, text_size
 from data_sanitizer.formats._compression import Allowance
-from data_sanitizer.model import Block, Decision, ReadLimits, RowIssue
+from data_sanitizer.formats._sizes import check, long_rows
+from data_sanitizer.model import Block, Decision, ReadLimits
 
 _CELLS = 1 << 19  # cells in one block: 40,000 rows of 13 columns; slices of whole row groups would hold several of them at once
 _FIRST = 1 << 12  # rows of the first slice
@@ -59,11 +60,11 @@ class Columnar:
             for raw in self._raw(self._rows):
                 sizes = self._measured(raw)
                 allowance.take(int(sizes.sum()))
-                self._check("row_bytes", errors.RowTooLarge, "a row", sizes)
+                check(int(sizes.max(initial=0)), "row_bytes", "a row", self._limits, self.name)
                 for start, stop in self._cuts(sizes):
                     frame = raw.slice(start, stop - start).select(self._columns)
                     rows = np.arange(first, first + frame.height, dtype=np.uint64)
-                    yield Block(rows, frame, flagged=tuple(self._long(frame, sizes[start:stop], first)))
+                    yield Block(rows, frame, flagged=long_rows(frame, rows, self._limits, self.name))
                     first += frame.height
         except DAMAGE as error:
             raise damaged(self.format, self.name, f"the data after row {first} is damaged") from error
@@ -84,22 +85,6 @@ class Columnar:
             stop = min(max(stop, start + 1), start + self._rows, len(sizes))
             yield start, stop
             start = stop
-
-    def _check(self, limit: str, error: type[errors.LimitExceeded], what: str, sizes: NDArray[np.int64]) -> None:
-        most = getattr(self._limits, limit)
-        if len(sizes) and int(sizes.max()) > most:
-            raise error(path=self.name, found=f"{what} has {int(sizes.max())} bytes", limit=limit, most=most)
-
-    def _long(self, frame: pl.DataFrame, sizes: NDArray[np.int64], first: int) -> Iterator[RowIssue]:
-        """Remarks on rows with a value that is longer than the limit."""
-        rows = np.flatnonzero(sizes > min(self._limits.field_bytes, self._limits.longest_field))
-        if not len(rows):
-            return
-        texts = [name for name, kind in self.schema.items() if kind == pl.String]
-        longest = frame[rows].select(pl.max_horizontal(pl.col(texts).str.len_bytes())).to_series().to_numpy().astype(np.int64)
-        self._check("longest_field", errors.FieldTooLarge, "a value", longest)
-        for row in rows[longest > self._limits.field_bytes].tolist():
-            yield RowIssue(first + row, "a value is longer than the limit field_bytes", "")
 
 
 def slices(table: pl.LazyFrame, limits: ReadLimits, schema: pl.Schema, format: str, name: str) -> Raw:  # noqa: A002

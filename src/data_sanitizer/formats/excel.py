@@ -22,6 +22,7 @@ from data_sanitizer.formats import _sheet_layout as layout
 from data_sanitizer.formats import _workbook
 from data_sanitizer.formats._columns import checked_names, plain_names
 from data_sanitizer.formats._dialect import has_header
+from data_sanitizer.formats._sizes import long_rows
 from data_sanitizer.model import Block, Decision, ReadOptions, RowIssue
 
 SUFFIXES = ("xlsx", "xlsm", "xlsb", "xls", "ods")
@@ -191,7 +192,8 @@ class Sheet:
         while rows := list(islice(source, self._block)):
             kept = [(i, row) for i, number, row in rows if number not in self._footer]
             footer = tuple(RowIssue(i, _FOOTER, self._line(row)) for i, number, row in rows if number in self._footer)
-            yield Block(np.array([i for i, _ in kept], np.uint64), self._frame([row for _, row in kept]), footer, tuple(self._long(kept)))
+            places, frame = np.array([i for i, _ in kept], np.uint64), self._frame([row for _, row in kept])
+            yield Block(places, frame, footer, long_rows(frame, places, self._limits, self.name))
 
     def _line(self, row: Row) -> str:
         return "\t".join(content.text(row[c]) for c in self._columns)
@@ -202,15 +204,3 @@ class Sheet:
             for c, (name, kind) in zip(self._columns, self.schema.items(), strict=True)
         ]
         return pl.DataFrame(parts)
-
-    def _long(self, rows: Sequence[tuple[int, Row]]) -> Iterator[RowIssue]:
-        """Remarks on cells that are longer than the limit; Excel itself allows 32,767 characters, other programs more."""
-        limits = self._limits
-        least = min(limits.field_bytes, limits.longest_field)
-        for i, row in rows:
-            sizes = [len(row[c].encode()) for c in self._columns if isinstance(row[c], str) and 4 * len(row[c]) > least]
-            if sizes and max(sizes) > limits.longest_field:
-                found = f"a cell has {max(sizes)} bytes"
-                raise errors.FieldTooLarge(path=self.name, found=found, limit="longest_field", most=limits.longest_field)
-            if sizes and max(sizes) > limits.field_bytes:
-                yield RowIssue(i, "a value is longer than the limit field_bytes", self._line(row))

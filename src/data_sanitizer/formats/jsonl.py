@@ -23,6 +23,7 @@ from data_sanitizer.formats import _bytes, _encoding, _grammar, _objects, _token
 from data_sanitizer.formats._columns import checked_names, plain_names
 from data_sanitizer.formats._frozen import Frozen
 from data_sanitizer.formats._mixed import ANY, CLASSES, EVOLVE, Policies, classes, kept, mask, note_firsts
+from data_sanitizer.formats._sizes import LONG, check
 from data_sanitizer.model import Block, Decision, ReadLimits, ReadOptions, RowIssue
 
 SUFFIXES = ("jsonl", "ndjson", "ldjson", "jsonlines")
@@ -40,7 +41,6 @@ _REASONS = (
     "more different keys than a table can have columns",
     "a value of another kind than the column's, which its policy for mixed types sets aside",
 )
-_LONG_FIELD = "a value is longer than the limit field_bytes"
 
 
 def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int = _BLOCK) -> Objects:
@@ -301,10 +301,10 @@ class Objects:
         """Adds the records of a block; raises RowTooLarge and FieldTooLarge."""
         cells, count, _ = schema.parse(data)
         lines = cells.lines[:count]
-        self._check("row_bytes", errors.RowTooLarge, "a record", lines[:, 1] - lines[:, 0])
+        check(int((lines[:, 1] - lines[:, 0]).max(initial=0)), "row_bytes", "a record", self._limits, self.name)
         size = int(cells.lines[count, 2])
         lengths = cells.end[:size] - cells.start[:size]
-        self._check("longest_field", errors.FieldTooLarge, "a value", lengths)
+        check(int(lengths.max(initial=0)), "longest_field", "a value", self._limits, self.name)
         starts = cells.lines[: count + 1, 2]
         long = np.unique(np.searchsorted(starts, np.flatnonzero(lengths > self._limits.field_bytes), side="right") - 1)
         if self._choosy:
@@ -313,11 +313,6 @@ class Objects:
         step = max(1, _MOST_CELLS // len(self._columns))
         for first in range(0, count, step):
             self._freeze(data, cells, first, min(first + step, count), set(long.tolist()))
-
-    def _check(self, limit: str, error: type[errors.LimitExceeded], what: str, sizes: NDArray[np.int32]) -> None:
-        most = getattr(self._limits, limit)
-        if len(sizes) and int(sizes.max()) > most:
-            raise error(path=self.name, found=f"{what} has {int(sizes.max())} bytes", limit=limit, most=most)
 
     def _freeze(self, data: bytes, cells: _objects.Cells, first: int, stop: int, long: set[int]) -> None:
         width = len(self._columns)
@@ -330,7 +325,7 @@ class Objects:
         rows = np.arange(self._records, self._records + stop - first, dtype=np.uint64)[good]
         spans = cells.lines[first:stop, :2].tolist()
         odd = sorted({*np.flatnonzero(states != _objects.GOOD).tolist(), *(i - first for i in long if first <= i < stop)})
-        reasons = {i: "; ".join(filter(None, (_REASONS[states[i]], _LONG_FIELD if first + i in long else ""))) for i in odd}
+        reasons = {i: "; ".join(filter(None, (_REASONS[states[i]], LONG if first + i in long else ""))) for i in odd}
         issues = [(RowIssue(self._records + i, reasons[i], data[slice(*spans[i])].decode().strip()), good[i]) for i in odd]
         self._notes.append((rows, tuple(i for i, keep in issues if not keep), tuple(i for i, keep in issues if keep)))
         self._records += stop - first

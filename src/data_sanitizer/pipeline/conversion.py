@@ -2,6 +2,8 @@
 
 Parquet and Arrow get types where every cell of a column can be written back from its type exactly as it stood; all other columns, and all
 columns of text formats, stay text.
+CSV from CSV keeps the header as its author wrote it, empty and equal names too, and has none where there was none; all other formats need
+names that are unique.
 """
 
 from __future__ import annotations
@@ -44,7 +46,11 @@ def convert(source: str, output: Path, options: ReadOptions, force: bool = False
         if name in _TYPED:
             types = _write_typed(reading, aside, name, Path(scratch), issues)
         else:
-            drained(lambda: _plain(reading, issues), reading.schema, lambda table: formats.write(table, aside, name))
+            drained(
+                lambda: _plain(reading, issues),
+                reading.schema,
+                lambda table: formats.write(table, aside, name, getattr(reading, "header", ())),
+            )
     return [*(f"{d.subject}: {d.choice} ({d.evidence})" for d in reading.decisions), *types, *issues.told()]
 
 
