@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from data_sanitizer.model import ReadOptions
     from data_sanitizer.pipeline.sanitize import RunOptions
 
-_ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command")}
+_ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command"),
+              "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
+              "doctor": ("administration", "doctor_command")}  # fmt: skip
 
 
 class _Commands(click.Group):

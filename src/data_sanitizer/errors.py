@@ -14,7 +14,8 @@
     │   ├── NotStored
     │   ├── IdempotencyKeyReused
     │   ├── StorageUnknown
-    │   └── PackageMissing
+    │   ├── PackageMissing
+    │   └── SettingUnusable
     ├── InputError                 exit 3   the input cannot be read, or is refused
     │   ├── InputNotFound
     │   ├── InputIsDirectory
@@ -133,6 +134,10 @@ class StorageUnknown(UsageError):
 
 class PackageMissing(UsageError):
     """{package} is needed for {what} and is not installed. Install it with `pip install 'data-sanitizer[service]'`."""
+
+
+class SettingUnusable(UsageError):
+    """{name} cannot be used: {why}. Set it right, or leave it out; docs/settings.md lists all settings."""
 
 
 class InputError(DataSanitizerError):

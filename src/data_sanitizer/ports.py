@@ -102,8 +102,11 @@ class Vectors(Protocol):
         """Add signatures; the same batch again changes nothing."""
         ...
 
-    def search(self, tenant: str, dataset: str, signatures: NDArray[np.uint32], limit: int) -> Candidates:
-        """For each signature the most similar ones of the dataset, most similar first."""
+    def search(self, tenant: str, dataset: str, signatures: NDArray[np.uint32], limit: int, threshold: float, expected: int) -> Candidates:
+        """For each signature the most similar ones of the dataset, at most `limit`, with at least the similarity `threshold`.
+
+        Raises VectorsUnavailable where it does not hold as many signatures of the dataset as `expected`.
+        """
         ...
 
     def delete(self, tenant: str, dataset: str, delivery: int | None) -> None:

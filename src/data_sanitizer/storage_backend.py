@@ -20,14 +20,18 @@ from numpy.typing import NDArray
 
 from data_sanitizer import storage
 from data_sanitizer.errors import DatabaseUnreachable
+from data_sanitizer.model import Candidates, Samples
 from data_sanitizer.storage import _audit, _hashes, _jobs, _provenance, _statistics, migrations
 from data_sanitizer.storage._audit import AuditHead, AuditState
 from data_sanitizer.storage._jobs import Job
 from data_sanitizer.storage._statements import Keys, new_id
+from data_sanitizer.storage._vectors import Signatures
+from data_sanitizer.storage.milvus import MilvusConfig, MilvusVectors
 from data_sanitizer.storage.postgres import PostgresConfig
+from data_sanitizer.storage.schema import EVERY_TENANT
 from data_sanitizer.storage.sqlite import SqliteConfig
 
-__all__ = ["AuditHead", "AuditState", "Job", "PostgresConfig", "SqliteConfig", "StorageBackend"]
+__all__ = ["AuditHead", "AuditState", "Candidates", "Job", "MilvusConfig", "PostgresConfig", "Samples", "SqliteConfig", "StorageBackend"]
 
 T = TypeVar("T")
 
@@ -39,8 +43,13 @@ class StorageBackend:
     of the database are DatabaseBusy, DatabaseFull, DatabaseRefused and SchemaOutdated.
     """
 
-    def __init__(self, database: PostgresConfig | SqliteConfig, *, audit_key: bytes | None = None, retry_for: float = 10.0) -> None:
+    def __init__(
+        self, database: PostgresConfig | SqliteConfig, vectors: MilvusConfig | None = None, *, audit_key: bytes | None = None,
+        retry_for: float = 10.0,
+    ) -> None:  # fmt: skip
         self._database = storage.connected(database)
+        self._milvus = MilvusVectors(vectors) if vectors else None
+        self._signatures = Signatures(self._run, self._milvus)
         self._audit_key = audit_key
         self._retry_for = retry_for
 
@@ -115,7 +124,7 @@ class StorageBackend:
         """Which hashes, shape (n, 2), are stored in the dataset; with `before`, only by deliveries with a lower number."""
         if not len(hashes):
             return np.zeros(0, np.bool_)
-        return self._read(tenant_id, lambda c: _hashes.seen(self._database, c, tenant_id, dataset_id, hashes, before))
+        return self._run(tenant_id, lambda c: _hashes.seen(self._database, c, tenant_id, dataset_id, hashes, before))
 
     def store_imputation_stats(self, tenant_id: str, job_id: UUID, stats: Mapping[str, Any]) -> None:
         """Store what is needed to fill missing cells, by column, as JSON; replaces what was stored for a column."""
@@ -126,11 +135,21 @@ class StorageBackend:
         return self._read(tenant_id, lambda c: _statistics.get(c, tenant_id, job_id))
 
     def batch_insert_provenance(self, tenant_id: str, job_id: UUID, chunk: int, entries: pl.DataFrame) -> int:
-        """Store the ledger entries of one chunk (columns of `ledger.SCHEMA`); gives how many. A chunk is stored once: again changes nothing."""
+        """Store the ledger entries of one chunk (columns of `ledger.SCHEMA`); gives how many.
+
+        A chunk is stored once: again changes nothing.
+        """
         return self._run(tenant_id, lambda c: _provenance.store(self._database, c, tenant_id, job_id, chunk, entries))
 
     def find_provenance(
-        self, tenant_id: str, job_id: UUID, *, row: int | None = None, column: str | None = None, rule: str | None = None, limit: int = 10_000
+        self,
+        tenant_id: str,
+        job_id: UUID,
+        *,
+        row: int | None = None,
+        column: str | None = None,
+        rule: str | None = None,
+        limit: int = 10_000,
     ) -> Iterator[pl.DataFrame]:
         """The entries of a job in the order of its ledger, `limit` at a time, of one row, column or rule where that is given."""
         after: tuple[int, int] | None = (-1, -1)
@@ -140,7 +159,14 @@ class StorageBackend:
             yield frame
 
     def insert_audit_log(
-        self, tenant_id: str, actor: str, action: str, subject: str, detail: Mapping[str, Any] | None = None, *, event_id: UUID | None = None
+        self,
+        tenant_id: str,
+        actor: str,
+        action: str,
+        subject: str,
+        detail: Mapping[str, Any] | None = None,
+        *,
+        event_id: UUID | None = None,
     ) -> AuditHead:
         """Add an entry to the tenant's audit log; gives the new head. The same `event_id` again changes nothing. No cell values here."""
         event, told = event_id or new_id(), {"actor": actor, "action": action, "subject": subject, "detail": dict(detail or {})}
@@ -149,6 +175,52 @@ class StorageBackend:
     def verify_audit_log(self, tenant_id: str, anchor: AuditHead | None = None) -> AuditState:
         """Follow the chain of a tenant; raises AuditBroken at the first entry that was changed, removed or inserted."""
         return self._read(tenant_id, lambda c: _audit.verify(tenant_id, _audit.entries(c, tenant_id), self._audit_key, anchor))
+
+    def batch_insert_lsh_samples(self, tenant_id: str, samples: Samples) -> None:
+        """Store the signatures of a chunk, in the database first; the vector index follows, at once or when it answers again.
+
+        A chunk is stored once: again changes nothing. Of rows with equal hashes in it the first is kept.
+        """
+        self._signatures.store(tenant_id, samples)
+
+    def query_lsh_candidates(
+        self, tenant_id: str, dataset_id: UUID, signatures: NDArray[np.uint32], *, limit: int = 10, threshold: float = 0.5
+    ) -> Candidates:
+        """Rows of the dataset with similar signatures, for each of those given, of shape (n, numbers).
+
+        Similarity is counted on the signatures. Where the vector index is away, or does not hold what the database holds, the index in this
+        process answers, and the result says `degraded`.
+        """
+        return self._signatures.query(tenant_id, dataset_id, signatures, limit, threshold)
+
+    def delete_delivery_vectors(self, tenant_id: str, dataset_id: UUID, delivery: int) -> None:
+        """Delete the signatures of a delivery, here and in the vector index."""
+        self._signatures.delete(tenant_id, dataset_id, delivery)
+
+    def relay_vectors(self, tenant_id: str) -> int:
+        """Pass on to the vector index what waits for it; gives how much. Raises VectorsUnavailable."""
+        return self._signatures.relay(tenant_id)
+
+    def rebuild_vectors(self) -> int:
+        """Make the vector index anew from the database, for all tenants; gives the number of signatures."""
+        tenants = self._read(EVERY_TENANT, _jobs.tenant_names)
+        return sum(self._signatures.rebuild(name) for name in tenants)
+
+    def parts(self) -> dict[str, Callable[[], str]]:
+        """What the storage consists of: for each part a function that tells its version, or raises what is wrong with it."""
+        found: dict[str, Callable[[], str]] = {"database": self._look_at_database}
+        if self._milvus:
+            milvus = self._milvus
+            found["vectors"] = lambda: f"Milvus {milvus.version()}"
+        return found
+
+    def _look_at_database(self) -> str:
+        self.check()
+        return f"{self._database.dialect}, schema {migrations.newest()}"
+
+    def grant(self, role: str) -> None:
+        """Give a role of Postgres the rights that the service needs."""
+        migrations.grant(self._database, role)
 
     @contextmanager
     def closing(self) -> Iterator[StorageBackend]:
@@ -160,6 +232,8 @@ class StorageBackend:
 
     def close(self) -> None:
         """Give all connections back."""
+        if self._milvus:
+            self._milvus.close()
         self._database.close()
 
 

@@ -30,7 +30,7 @@ class PostgresServer:
     def __init__(self, binaries: Path) -> None:
         self._binaries = binaries
         self.port = free_port()
-        self.folder = Path(tempfile.mkdtemp(prefix="ds-pg-", dir="/tmp"))  # noqa: S108  a socket's path must be short
+        self.folder = Path(tempfile.mkdtemp(prefix="ds-pg-", dir="/tmp"))
         self._user = _unprivileged()
         if self._user:
             shutil.chown(self.folder, self._user)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,12 +57,22 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 
 @pytest.fixture(scope="module", params=DATABASES)
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """A database at the newest version; tests share it and take a tenant each."""
-    if request.param == "sqlite":
-        found = Place(*[f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'test.db'}"] * 2)
-    else:
-        found = Place(*servers.new_database(request.getfixturevalue("postgres"), f"shared_{os.getpid()}"))
+    if request.param == "postgres":
+        yield request.getfixturevalue("on_postgres")
+        return
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        found = Place(*[f"sqlite:///{folder}/test.db"] * 2)
+        migrated(found)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def on_postgres(postgres: servers.PostgresServer) -> Place:
+    """As `place`, where only Postgres makes the promise: SQLite has no row-level security, its statements name the tenant."""
+    found = Place(*servers.new_database(postgres, f"shared_{os.getpid()}"))
     migrated(found)
     return found
 
@@ -156,7 +167,9 @@ def test_every_table_has_the_tenant_in_its_key() -> None:
 
 def test_a_job_is_stored_as_it_was_given(backend: StorageBackend, tenant: str) -> None:
     dataset = backend.create_dataset(tenant, "customers")
-    job = backend.create_job(tenant, source={"name": "é\0.csv"}, options={"recipe": "careful"}, dataset_id=dataset, lane="large", priority=3)
+    job = backend.create_job(
+        tenant, source={"name": "é\0.csv"}, options={"recipe": "careful"}, dataset_id=dataset, lane="large", priority=3
+    )
     found = backend.get_job(tenant, job)
     assert (found.id, found.tenant_id, found.dataset_id, found.state, found.stage) == (job, tenant, dataset, "queued", "pass1")
     assert (found.source, found.options, found.lane, found.priority) == ({"name": "é\0.csv"}, {"recipe": "careful"}, "large", 3)
@@ -193,7 +206,11 @@ def test_only_who_holds_the_lease_may_change_a_running_job(backend: StorageBacke
     from data_sanitizer.storage._types import now
 
     job, token = backend.create_job(tenant, source={}), uuid.uuid4()
-    raw(backend, tenant, sa.update(schema.jobs).where(schema.jobs.c.id == job).values(state="running", lease_token=token, lease_until=now(seconds)))
+    raw(
+        backend,
+        tenant,
+        sa.update(schema.jobs).where(schema.jobs.c.id == job).values(state="running", lease_token=token, lease_until=now(seconds)),
+    )
     with pytest.raises(errors.LeaseLost):
         backend.update_job_status(tenant, job, "success", lease_token=uuid.uuid4())
     if holds:
@@ -240,29 +257,25 @@ def test_a_tenant_that_is_not_there_gets_no_job(backend: StorageBackend) -> None
 
 
 @pytest.mark.parametrize("name", sorted(schema.metadata.tables))
-def test_postgres_itself_shows_nothing_without_a_tenant(place: Place, name: str) -> None:
-    if place.owner.startswith("sqlite"):
-        pytest.skip("SQLite has no row-level security; every statement names the tenant")
-    with place.backend().closing() as backend:
+def test_postgres_itself_shows_nothing_without_a_tenant(on_postgres: Place, name: str) -> None:
+    with on_postgres.backend().closing() as backend:
         backend.create_tenant("full")
         dataset, job = backend.create_dataset("full", "d"), backend.create_job("full", source={})
         backend.batch_insert_row_hashes("full", dataset, 1, keys(1), np.arange(1))
         backend.batch_insert_provenance("full", job, 0, entries(1))
         backend.insert_audit_log("full", "me", "made", "it")
     statement = sa.select(schema.metadata.tables[name].c.tenant_id)
-    for url in (place.user, place.owner):
+    for url in (on_postgres.user, on_postgres.owner):
         assert servers.rows(url, str(statement)) == []
     if name in {"row_hashes", "cell_provenance", "audit_logs", "datasets"}:
-        with place.backend().closing() as backend:
+        with on_postgres.backend().closing() as backend:
             assert {row[0] for row in raw(backend, "full", statement)} == {"full"}
             if name not in schema.FOR_WORKERS:
                 assert raw(backend, schema.EVERY_TENANT, statement) == []
 
 
-def test_postgres_refuses_a_row_of_another_tenant(place: Place) -> None:
-    if place.owner.startswith("sqlite"):
-        pytest.skip("SQLite has no row-level security; every statement names the tenant")
-    with place.backend().closing() as backend:
+def test_postgres_refuses_a_row_of_another_tenant(on_postgres: Place) -> None:
+    with on_postgres.backend().closing() as backend:
         backend.create_tenant("one")
         values = {"tenant_id": "two", "id": uuid.uuid4(), "name": "d", "options": {}, "created_at": dt.datetime.now(dt.UTC)}
         with pytest.raises(errors.DatabaseRefused):
@@ -286,8 +299,12 @@ def test_hashes_are_known_after_they_were_stored(backend: StorageBackend, tenant
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_the_first_place_of_a_hash_does_not_depend_on_the_order_of_batches(backend: StorageBackend, tenant: str, data: st.DataObject) -> None:
-    occurrences = data.draw(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 50), st.integers(0, 9)), min_size=1, unique_by=lambda o: o[:2]))
+def test_the_first_place_of_a_hash_does_not_depend_on_the_order_of_batches(
+    backend: StorageBackend, tenant: str, data: st.DataObject
+) -> None:
+    occurrences = data.draw(
+        st.lists(st.tuples(st.integers(1, 3), st.integers(0, 50), st.integers(0, 9)), min_size=1, unique_by=lambda o: o[:2])
+    )
     batches = data.draw(st.permutations(occurrences))
     size, dataset = data.draw(st.integers(1, 5)), backend.create_dataset(tenant, uuid.uuid4().hex)
     for delivery in data.draw(st.permutations([1, 2, 3])):
@@ -305,7 +322,9 @@ def test_many_hashes_at_once_from_several_threads(backend: StorageBackend, tenan
     dataset = backend.create_dataset(tenant, "d")
     some = np.random.default_rng(1).integers(0, 2**64, (20_000, 2), np.uint64)
     with ThreadPoolExecutor(4) as pool:
-        parts = pool.map(lambda i: backend.batch_insert_row_hashes(tenant, dataset, 1, some[: 5_000 * (i + 1)], np.arange(5_000 * (i + 1))), range(4))
+        parts = pool.map(
+            lambda i: backend.batch_insert_row_hashes(tenant, dataset, 1, some[: 5_000 * (i + 1)], np.arange(5_000 * (i + 1))), range(4)
+        )
     assert sum(parts) == 20_000
     assert backend.check_existing_hashes(tenant, dataset, some).all()
 
@@ -374,7 +393,9 @@ def test_a_chain_has_one_end_whoever_writes(backend: StorageBackend, tenant: str
     assert backend.verify_audit_log(tenant).entries == 24
 
 
-@pytest.mark.parametrize("change", [sa.update(schema.audit_logs).values(actor="nobody"), sa.delete(schema.audit_logs)], ids=["update", "delete"])
+@pytest.mark.parametrize(
+    "change", [sa.update(schema.audit_logs).values(actor="nobody"), sa.delete(schema.audit_logs)], ids=["update", "delete"]
+)
 def test_the_audit_log_is_append_only(backend: StorageBackend, tenant: str, change: Any) -> None:
     chain(backend, tenant, 2)
     with pytest.raises(errors.DatabaseRefused):
@@ -391,7 +412,8 @@ TAMPERED: dict[str, tuple[Callable[[str], list[str]], int, str]] = {
     "inserted": (
         lambda t: [
             *(f"update audit_logs set seq = {n + 1} where tenant_id = '{t}' and seq = {n}" for n in (6, 5, 4)),
-            "insert into audit_logs select tenant_id, 4, '00000000000000000000000000000001', at, actor, action, subject, detail, hash, hash, mac"
+            "insert into audit_logs"
+            " select tenant_id, 4, '00000000000000000000000000000001', at, actor, action, subject, detail, hash, hash, mac"
             f" from audit_logs where tenant_id = '{t}' and seq = 3",
         ],
         4,

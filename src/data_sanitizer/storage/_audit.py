@@ -75,7 +75,7 @@ def entries(connection: sa.Connection, tenant: str) -> Iterable[Mapping[str, Any
     """All entries of a tenant, in order."""
     found = connection.execute(sa.select(audit_logs).where(audit_logs.c.tenant_id == tenant).order_by(audit_logs.c.seq))
     for part in found.mappings().partitions(_BATCH):
-        yield from part
+        yield from map(dict, part)
 
 
 def verify(tenant: str, chain: Iterable[Mapping[str, Any]], key: bytes | None, anchor: AuditHead | None) -> AuditState:

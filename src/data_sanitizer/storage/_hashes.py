@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -32,7 +33,11 @@ def store(
         columns["entity_id"] = as_bytes(entities[order])
     stage = database.stage(connection, row_hashes, columns)
     entity = stage.c.entity_id if entities is not None else sa.null().cast(Key128)
-    constants = (sa.bindparam("dataset", dataset, sa.Uuid), sa.bindparam("tenant", tenant, sa.String), sa.bindparam("delivery", delivery))
+    constants: tuple[Any, ...] = (
+        sa.bindparam("dataset", dataset, sa.Uuid),
+        sa.bindparam("tenant", tenant, sa.String),
+        sa.bindparam("delivery", delivery),
+    )
     new = sa.select(stage.c.hash, *constants[:2], entity, constants[2], stage.c.first_row).where(sa.true()).order_by(stage.c.place)
     names = ["hash", "dataset_id", "tenant_id", "entity_id", "first_delivery", "first_row"]
     stored = changed(connection, insert(connection, row_hashes).from_select(names, new).on_conflict_do_nothing())

@@ -53,6 +53,16 @@ def ensure_tenant(connection: sa.Connection, tenant: str) -> None:
     connection.execute(insert(connection, tenants).values(tenant_id=tenant, created_at=now()).on_conflict_do_nothing())
 
 
+def tenant_names(connection: sa.Connection) -> list[str]:
+    """All tenants; for a worker."""
+    return list(connection.execute(sa.select(tenants.c.tenant_id).order_by(tenants.c.tenant_id)).scalars())
+
+
+def dataset_ids(connection: sa.Connection, tenant: str) -> list[UUID]:
+    """All datasets of a tenant."""
+    return list(connection.execute(sa.select(datasets.c.id).where(datasets.c.tenant_id == tenant).order_by(datasets.c.id)).scalars())
+
+
 def ensure_dataset(connection: sa.Connection, tenant: str, name: str) -> UUID:
     """The dataset of this name, made where it is not there yet."""
     values = {"tenant_id": tenant, "id": new_id(), "name": name, "options": {}, "created_at": now()}

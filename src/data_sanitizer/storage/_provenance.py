@@ -28,7 +28,11 @@ def store(database: Database, connection: sa.Connection, tenant: str, job: UUID,
         return 0
     columns: dict[str, Any] = {name: escaped(entries[name]) if SCHEMA[name] == pl.String else entries[name] for name in SCHEMA}
     stage = database.stage(connection, cell_provenance, columns)
-    constants = (sa.bindparam("tenant", tenant, sa.String), sa.bindparam("job", job, sa.Uuid), sa.bindparam("chunk", chunk))
+    constants: tuple[Any, ...] = (
+        sa.bindparam("tenant", tenant, sa.String),
+        sa.bindparam("job", job, sa.Uuid),
+        sa.bindparam("chunk", chunk),
+    )
     rows = sa.select(*constants, stage.c.place, *(stage.c[name] for name in SCHEMA))
     names = ["tenant_id", "job_id", "chunk", "no", *SCHEMA]
     return changed(connection, sa.insert(cell_provenance).from_select(names, rows))
@@ -50,7 +54,7 @@ def find(
         {name: pl.Series(name, list(c), dtype=_read(kind)) for (name, kind), c in zip(SCHEMA.items(), columns, strict=True)}
     )
     texts = [unescaped(frame[name]) for name, kind in SCHEMA.items() if kind == pl.String]
-    return frame.with_columns(texts).cast(dict(SCHEMA)), (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
+    return frame.with_columns(texts).cast(pl.Schema(SCHEMA)), (rows[-1][0], rows[-1][1]) if len(rows) == limit else None
 
 
 def _read(kind: pl.DataType) -> pl.DataType:

@@ -58,7 +58,7 @@ class PostgresConfig:
         if parts.scheme.split("+")[0] not in SCHEMES:
             raise StorageUnknown(url=f"{parts.scheme}:…", known="postgresql://user@host:port/database")
         query = dict(parse_qsl(parts.query))
-        given = {"host": query.pop("host", None) or parts.hostname, "port": parts.port, "user": parts.username and unquote(parts.username),
+        given: dict[str, Any] = {"host": query.pop("host", None) or parts.hostname, "port": parts.port, "user": parts.username and unquote(parts.username),
                  "password": parts.password and unquote(parts.password), "database": unquote(parts.path.lstrip("/"))}  # fmt: skip
         return cls(**{k: v for k, v in given.items() if v}, options=tuple(sorted(query.items())), **settings)
 
@@ -106,7 +106,8 @@ class PostgresDatabase:
         import psycopg_pool
 
         try:
-            return self._pool.getconn()
+            connection: psycopg.Connection[Any] = self._pool.getconn()
+            return connection
         except psycopg_pool.PoolTimeout as error:
             try:
                 psycopg.connect(**self.config.for_driver()).close()

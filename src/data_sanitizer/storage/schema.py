@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import (  # fmt: skip
+    REAL,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    REAL,
     ForeignKeyConstraint,
     Index,
     Integer,

@@ -49,13 +49,13 @@ def check(database: Database) -> None:
 def upgrade(database: Database, to: str = "head") -> str:
     """Run every migration that is missing, up to a version; gives the version. All of it happens, or nothing."""
     scripts = _scripts()
-    return _migrate(database, lambda revision, _: scripts._upgrade_revs(to, revision))  # type: ignore[arg-type, return-value]
+    return _migrate(database, lambda revision, _: scripts._upgrade_revs(to, revision))
 
 
 def downgrade(database: Database, to: str) -> str:
     """Take migrations back down to a version, or all of them with `base`. What the newer tables held is lost."""
     scripts = _scripts()
-    return _migrate(database, lambda revision, _: scripts._downgrade_revs(to, revision))  # type: ignore[arg-type, return-value]
+    return _migrate(database, lambda revision, _: scripts._downgrade_revs(to, revision))
 
 
 def _migrate(database: Database, steps: Callable[[Any, MigrationContext], list[Any]]) -> str:
