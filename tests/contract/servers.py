@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import pwd
 import shutil
@@ -96,3 +98,34 @@ def rows(url: str, statement: str, parameters: Sequence[object] = ()) -> list[tu
     with psycopg.connect(url) as connection:
         cursor = connection.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
+
+
+class Milvus:
+    """A private Milvus 2.3 from the package `milvus`: the real server, with its metadata and log embedded."""
+
+    def __init__(self) -> None:
+        from milvus import MilvusServer
+
+        self.folder = Path(tempfile.mkdtemp(prefix="ds-milvus-"))
+        self._server = MilvusServer()
+        self._server.set_base_dir(str(self.folder))
+        self._server.config.set("proxy_port", free_port())
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._server.start()
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self._server.listen_port}"
+
+    def remove(self) -> None:
+        self._server.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def milvus_server() -> Milvus:
+    """A new server; skips the test where the package is not there or the server does not start."""
+    pytest.importorskip("milvus", reason="no Milvus server: the package milvus is made for Linux on x86-64 alone")
+    try:
+        return Milvus()
+    except (OSError, RuntimeError, TimeoutError) as error:
+        pytest.skip(f"no Milvus server: it did not start ({error})")

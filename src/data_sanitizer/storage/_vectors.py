@@ -102,15 +102,16 @@ class Signatures:
     def query(self, tenant: str, dataset: UUID, signatures: NDArray[np.uint32], limit: int, threshold: float) -> Candidates:
         """Similar signatures of a dataset, from the shared index where it has all of it."""
         stored = self._run(tenant, lambda c: _samples.chunks(c, tenant, dataset), read_only=True)
-        asked = tenant, str(dataset), signatures, limit, threshold, sum(stored.values())
+        asked = signatures, limit, threshold
         if self._remote and self._try_relay(tenant):
             try:
-                return self._remote.search(*asked)
+                return self._remote.search(tenant, str(dataset), *asked, sum(stored.values()))
             except VectorsUnavailable:
-                return replace(self._in_process(tenant, dataset, stored, asked), degraded=True)
-        return replace(self._in_process(tenant, dataset, stored, asked), degraded=self._remote is not None)
+                return replace(self._in_process(tenant, dataset, stored, *asked), degraded=True)
+        return replace(self._in_process(tenant, dataset, stored, *asked), degraded=self._remote is not None)
 
-    def _in_process(self, tenant: str, dataset: UUID, stored: dict[tuple[int, int], int], asked: tuple[Any, ...]) -> Candidates:
+    def _in_process(self, tenant: str, dataset: UUID, stored: dict[tuple[int, int], int], signatures: NDArray[np.uint32], limit: int,
+                    threshold: float) -> Candidates:  # fmt: skip
         """What the index in this process finds, after it was brought to what is stored."""
         held = self._memory.held(tenant, str(dataset))
         for delivery in {place[0] for place, count in held.items() if stored.get(place) != count}:
@@ -119,7 +120,8 @@ class Signatures:
         for place in sorted(stored.keys() - held.keys()):
             if batch := self._load(tenant, dataset, place):
                 self._memory.upsert(tenant, batch)
-        return self._memory.search(*asked[:-1], sum(self._memory.held(tenant, str(dataset)).values()))
+        expected = sum(self._memory.held(tenant, str(dataset)).values())
+        return self._memory.search(tenant, str(dataset), signatures, limit, threshold, expected)
 
     def rebuild(self, tenant: str) -> int:
         """Empty the shared index for a tenant and fill it from the database; gives the number of signatures."""

@@ -58,8 +58,10 @@ class PostgresConfig:
         if parts.scheme.split("+")[0] not in SCHEMES:
             raise StorageUnknown(url=f"{parts.scheme}:…", known="postgresql://user@host:port/database")
         query = dict(parse_qsl(parts.query))
-        given: dict[str, Any] = {"host": query.pop("host", None) or parts.hostname, "port": parts.port, "user": parts.username and unquote(parts.username),
-                 "password": parts.password and unquote(parts.password), "database": unquote(parts.path.lstrip("/"))}  # fmt: skip
+        given: dict[str, Any] = {
+            "host": query.pop("host", None) or parts.hostname, "port": parts.port, "user": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""), "database": unquote(parts.path.lstrip("/")),
+        }  # fmt: skip
         return cls(**{k: v for k, v in given.items() if v}, options=tuple(sorted(query.items())), **settings)
 
     def for_driver(self) -> dict[str, Any]:
