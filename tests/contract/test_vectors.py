@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pymilvus
 import pytest
 from numpy.typing import NDArray
 
@@ -196,6 +197,9 @@ def test_milvus_is_filled_when_it_answers_again_or_was_emptied(tmp_path: Path, m
 # Newer servers: no server of that kind runs in the tests, so what is asked of it is compared with what its documentation wants.
 
 
+CLIENT = pymilvus.MilvusClient
+
+
 class Recorded:
     """Stands for the client of pymilvus; keeps the calls."""
 
@@ -209,14 +213,10 @@ class Recorded:
         return False
 
     def create_schema(self, **options: Any) -> Any:
-        from pymilvus import MilvusClient
-
-        return MilvusClient.create_schema(**options)
+        return CLIENT.create_schema(**options)
 
     def prepare_index_params(self) -> Any:
-        from pymilvus import MilvusClient
-
-        return MilvusClient.prepare_index_params()
+        return CLIENT.prepare_index_params()
 
     def query(self, *_: Any, **options: Any) -> list[dict[str, int]]:
         self.calls["query"] = options

@@ -104,6 +104,7 @@ class MilvusVectors:
         fields.add_field("tenant", DataType.VARCHAR, max_length=32, is_partition_key=True)
         fields.add_field("dataset", DataType.VARCHAR, max_length=32)
         fields.add_field("delivery", DataType.INT64)
+        fields.add_field("chunk", DataType.INT64)
         fields.add_field("row_hash", DataType.VARCHAR, max_length=32)
         fields.add_field("minhash_vector", DataType.BINARY_VECTOR, dim=self.config.numbers * 32)
         indexes = client.prepare_index_params()
@@ -120,23 +121,23 @@ class MilvusVectors:
         return {"MINHASH_LSH": lsh, "BIN_IVF_FLAT": {"nlist": 128}}.get(kind, {})
 
     def upsert(self, tenant: str, batch: Samples) -> None:
-        """Add signatures."""
+        """Put the signatures of a chunk in the place of what it held of that chunk.
+
+        Milvus' own upsert is not used: 2.3 finds only some of the rows again that it put into a collection with a partition key.
+        """
+        common = {"tenant": _scope(tenant), "dataset": UUID(batch.dataset).hex, "delivery": batch.delivery, "chunk": batch.chunk}
+        place = " ".join(map(str, common.values()))
         hashes = [value.hex() for value in as_bytes(batch.hashes).tolist()]
-        place = f"{_scope(tenant)} {batch.dataset} {batch.delivery} {batch.chunk} "
+        names = [hashlib.blake2b(f"{place} {h}".encode(), digest_size=16).hexdigest() for h in hashes]
         vectors = batch.signatures.astype("<u4")
-        common = {"tenant": _scope(tenant), "dataset": UUID(batch.dataset).hex, "delivery": batch.delivery}
+        long = max(60.0, self.config.timeout)
         with self._calling() as client:
-            for start in range(0, len(hashes), _BATCH):
-                rows = [
-                    {
-                        **common,
-                        "id": hashlib.blake2b((place + h).encode(), digest_size=16).hexdigest(),
-                        "row_hash": h,
-                        "minhash_vector": v.tobytes(),
-                    }
-                    for h, v in zip(hashes[start : start + _BATCH], vectors[start : start + _BATCH], strict=True)
-                ]
-                client.upsert(self.config.collection, rows, timeout=max(60.0, self.config.timeout))
+            old = f"{self._filter(tenant, batch.dataset)} and delivery == {int(batch.delivery)} and chunk == {int(batch.chunk)}"
+            client.delete(self.config.collection, filter=old, timeout=long)
+            for k in range(0, len(hashes), _BATCH):
+                told = zip(names[k : k + _BATCH], hashes[k : k + _BATCH], vectors[k : k + _BATCH], strict=True)
+                rows = [{**common, "id": n, "row_hash": h, "minhash_vector": v.tobytes()} for n, h, v in told]
+                client.insert(self.config.collection, rows, timeout=long)
 
     def _filter(self, tenant: str, dataset: str) -> str:
         return f'tenant == "{_scope(tenant)}" and dataset == "{UUID(dataset).hex}"'
