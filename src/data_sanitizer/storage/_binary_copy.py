@@ -43,7 +43,10 @@ def _fixed(values: NDArray[Any], present: NDArray[np.bool_], width: str) -> Fiel
 
 def _flexible(column: pl.Series, present: NDArray[np.bool_]) -> Fields:
     offsets = np.concatenate([[0], np.cumsum(column.bin.size().fill_null(0).to_numpy(), dtype=np.int64)])
-    return Fields(offsets, np.frombuffer(b"".join(column.drop_nulls().to_list()), np.uint8), present)
+    if not offsets[-1]:
+        return Fields(offsets, np.zeros(0, np.uint8), present)
+    data = column.drop_nulls().cast(pl.List(pl.UInt8)).explode(empty_as_null=False)
+    return Fields(offsets, data.to_numpy(), present)
 
 
 @kernel

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from data_sanitizer.errors import NotStored
 from data_sanitizer.ports import Database
-from data_sanitizer.storage._statements import Keys, as_bytes, changed, insert
+from data_sanitizer.storage._statements import Keys, as_bytes, changed
 from data_sanitizer.storage._types import Key128
 from data_sanitizer.storage.schema import datasets, row_hashes
-
-_KEY = (row_hashes.c.hash, row_hashes.c.dataset_id, row_hashes.c.tenant_id)
 
 
 def store(
@@ -23,7 +21,6 @@ def store(
     entities: Keys | None,
 ) -> int:  # fmt: skip
     """Store hashes that are new; gives how many. Of equal ones the first delivery and row is kept, in whatever order they come."""
-    _lock(connection, tenant, dataset)
     order = np.lexsort((rows, hashes[:, 1], hashes[:, 0]))  # sorted, so that the index is filled from one end to the other
     first = np.ones(len(order), np.bool_)
     first[1:] = (hashes[order[1:]] != hashes[order[:-1]]).any(axis=1)
@@ -32,25 +29,35 @@ def store(
     if entities is not None:
         columns["entity_id"] = as_bytes(entities[order])
     stage = database.stage(connection, row_hashes, columns)
+    _lock(connection, tenant, dataset)
     entity = stage.c.entity_id if entities is not None else sa.null().cast(Key128)
     constants: tuple[Any, ...] = (
         sa.bindparam("dataset", dataset, sa.Uuid),
         sa.bindparam("tenant", tenant, sa.String),
         sa.bindparam("delivery", delivery),
     )
-    new = sa.select(stage.c.hash, *constants[:2], entity, constants[2], stage.c.first_row).where(sa.true()).order_by(stage.c.place)
+    new = sa.select(stage.c.hash, *constants[:2], entity, constants[2], stage.c.first_row).where(
+        ~sa.exists().where(_same(stage, tenant, dataset))
+    )
     names = ["hash", "dataset_id", "tenant_id", "entity_id", "first_delivery", "first_row"]
-    stored = changed(connection, insert(connection, row_hashes).from_select(names, new).on_conflict_do_nothing())
+    stored = changed(connection, sa.insert(row_hashes).from_select(names, new))
     if stored < len(order):
         _move_back(connection, tenant, dataset, delivery, stage)
     return stored
 
 
 def _lock(connection: sa.Connection, tenant: str, dataset: UUID) -> None:
-    """What a foreign key would do for each row, once: the dataset is there and stays until the transaction ends."""
+    """One writer of a dataset at a time. So what is not there when it looks is not there when it writes, and a plain INSERT will do:
+    on Postgres ON CONFLICT takes twice as long. It is also what a foreign key would see to: the dataset is there, and stays.
+    """
     here = sa.select(datasets.c.id).where(datasets.c.tenant_id == tenant, datasets.c.id == dataset)
-    if connection.execute(here.with_for_update(read=True, key_share=True)).first() is None:
+    if connection.execute(here.with_for_update(key_share=True)).first() is None:
         raise NotStored(what=f"Dataset {dataset}", tenant=tenant)
+
+
+def _same(stage: sa.Table, tenant: str, dataset: UUID) -> sa.ColumnElement[bool]:
+    t = row_hashes.c
+    return sa.and_(t.hash == stage.c.hash, t.dataset_id == dataset, t.tenant_id == tenant)
 
 
 def _move_back(connection: sa.Connection, tenant: str, dataset: UUID, delivery: int, stage: sa.Table) -> None:
@@ -58,7 +65,7 @@ def _move_back(connection: sa.Connection, tenant: str, dataset: UUID, delivery: 
     t = row_hashes.c
     later = sa.or_(t.first_delivery > delivery, sa.and_(t.first_delivery == delivery, t.first_row > stage.c.first_row))
     change = sa.update(row_hashes).values(first_delivery=delivery, first_row=stage.c.first_row)
-    connection.execute(change.where(t.hash == stage.c.hash, t.dataset_id == dataset, t.tenant_id == tenant, later))
+    connection.execute(change.where(_same(stage, tenant, dataset), later))
 
 
 def seen(database: Database, connection: sa.Connection, tenant: str, dataset: UUID, hashes: Keys, before: int | None) -> NDArray[np.bool_]:
@@ -66,7 +73,7 @@ def seen(database: Database, connection: sa.Connection, tenant: str, dataset: UU
     order = np.lexsort((hashes[:, 1], hashes[:, 0]))
     stage = database.stage(connection, row_hashes, {"hash": as_bytes(hashes[order])})
     t = row_hashes.c
-    known = sa.select(stage.c.place).join(row_hashes, sa.and_(t.hash == stage.c.hash, t.dataset_id == dataset, t.tenant_id == tenant))
+    known = sa.select(stage.c.place).join(row_hashes, _same(stage, tenant, dataset))
     if before is not None:
         known = known.where(t.first_delivery < before)
     found = np.zeros(len(hashes), np.bool_)
