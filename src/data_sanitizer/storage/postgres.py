@@ -86,7 +86,7 @@ def connect(config: PostgresConfig) -> PostgresDatabase:
     except ImportError as error:
         raise PackageMissing(package="psycopg", what="Postgres") from error
     pool = ConnectionPool(
-        kwargs=config.for_driver(), min_size=config.pool_min, max_size=config.pool_max, timeout=config.pool_timeout, close_returns=True,
+        kwargs=config.for_driver(), min_size=config.pool_min, max_size=config.pool_max, timeout=config.pool_timeout,
         reconnect_timeout=config.pool_timeout, check=ConnectionPool.check_connection, open=True,
     )  # fmt: skip
     return PostgresDatabase(config, pool)
@@ -101,21 +101,26 @@ class PostgresDatabase:
         self.config = config
         self._pool = pool
         self._engine = sa.create_engine("postgresql+psycopg://", creator=self._connection, poolclass=sa.NullPool)
+        for ending in ("do_close", "do_terminate"):  # SQLAlchemy closes, the pool keeps; a broken one has to go back as well, or it is
+            setattr(self._engine.dialect, ending, self._back)  # counted as in use for ever (psycopg's `close_returns` forgets it)
+        self._lent: set[int] = set()
 
     def _connection(self) -> psycopg.Connection[Any]:
         """From the pool; tells a server that is away from one that is busy."""
-        import psycopg
         import psycopg_pool
 
         try:
             connection: psycopg.Connection[Any] = self._pool.getconn()
-            return connection
         except psycopg_pool.PoolTimeout as error:
-            try:
-                psycopg.connect(**self.config.for_driver()).close()
-            except psycopg.OperationalError as refusal:
-                raise DatabaseUnreachable(why=f"no answer from {self.config.host}, port {self.config.port}") from refusal
-            raise DatabaseBusy(why=f"all {self.config.pool_max} connections were in use for {self.config.pool_timeout:g} s") from error
+            if len(self._lent) >= self.config.pool_max:
+                raise DatabaseBusy(why=f"all {self.config.pool_max} connections were in use for {self.config.pool_timeout:g} s") from error
+            raise DatabaseUnreachable(why=f"no connection to {self.config.host}, port {self.config.port}") from error
+        self._lent.add(id(connection))
+        return connection
+
+    def _back(self, connection: psycopg.Connection[Any]) -> None:
+        self._lent.discard(id(connection))
+        self._pool.putconn(connection)
 
     @contextmanager
     def transaction(self, tenant: str, *, read_only: bool = False) -> Iterator[sa.Connection]:

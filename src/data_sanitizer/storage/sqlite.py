@@ -16,7 +16,7 @@ import polars as pl
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from data_sanitizer.errors import StorageUnknown
+from data_sanitizer.errors import SchemaOutdated, StorageUnknown
 from data_sanitizer.storage._faults import translated
 
 SCHEMES: Final = ("sqlite",)
@@ -63,7 +63,12 @@ class SqliteDatabase:
 
     @contextmanager
     def transaction(self, tenant: str, *, read_only: bool = False) -> Iterator[sa.Connection]:
-        """A transaction; one that writes takes the file's lock at once, so that it cannot fail half-way for want of it."""
+        """A transaction; one that writes takes the file's lock at once, so that it cannot fail half-way for want of it.
+
+        One that only reads takes none, and makes no file: SchemaOutdated where there is none.
+        """
+        if read_only and not self.config.path.exists():
+            raise SchemaOutdated(found="none, the file is not there", needed="one")
         with translated(sqlite3.Error), self._engine.connect() as connection, connection.begin():
             connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
             yield connection
