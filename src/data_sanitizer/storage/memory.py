@@ -13,8 +13,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sanitizer.duplicates import lsh
-from data_sanitizer.duplicates.minhash import similarity
 from data_sanitizer.errors import VectorsUnavailable
 from data_sanitizer.model import Candidates, Samples
 
@@ -84,6 +82,8 @@ class MemoryVectors:
 def _sort(index: _Index) -> None:
     if index.keys is not None:
         return
+    from data_sanitizer.duplicates import lsh
+
     places = sorted(index.batches)
     index.hashes = np.concatenate([index.batches[p].hashes for p in places])
     index.signatures = np.concatenate([index.batches[p].signatures for p in places])
@@ -102,6 +102,9 @@ Found = tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float64]]  # que
 
 
 def _search(index: _Index, signatures: NDArray[np.uint32], first: int, threshold: float) -> Found:
+    from data_sanitizer.duplicates import lsh  # compiled kernels: only who searches waits for them
+    from data_sanitizer.duplicates.minhash import similarity
+
     assert index.hashes is not None and index.signatures is not None and index.keys is not None and index.rows is not None  # noqa: PT018
     asked = lsh.bands(signatures, BAND)
     pairs = [_equal(*band) for band in zip(asked, index.keys, index.rows, strict=True)]

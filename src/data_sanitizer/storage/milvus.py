@@ -18,7 +18,6 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sanitizer.duplicates.minhash import similarity
 from data_sanitizer.errors import PackageMissing, StorageUnknown, VectorsUnavailable
 from data_sanitizer.model import Candidates, Samples
 from data_sanitizer.storage._statements import as_bytes, as_keys
@@ -167,6 +166,8 @@ class MilvusVectors:
 
     def _search(self, client: MilvusClient, tenant: str, dataset: str, signatures: NDArray[np.uint32], first: int, limit: int,
                 threshold: float) -> Found:  # fmt: skip
+        from data_sanitizer.duplicates.minhash import similarity
+
         wanted = min(limit * _MORE, 16_384)
         found = client.search(
             self.config.collection, [s.tobytes() for s in signatures.astype("<u4")], filter=self._filter(tenant, dataset), limit=wanted,

@@ -37,10 +37,22 @@ TABLES: Final = (
 
 def upgrade() -> None:
     """Make the tables."""
-    _tenants_and_datasets()
+    _tenants()
+    _api_keys()
+    _audit_logs()
+    _datasets()
+    _deliveries()
     _jobs()
-    _learned()
-    _rows_and_entities()
+    _job_chunks()
+    _outbox()
+    _imputation_stats()
+    _profiles()
+    _cell_provenance()
+    _row_hashes()
+    _lsh_samples()
+    _entities()
+    _entity_events()
+    _must_not_link()
 
 
 def downgrade() -> None:
@@ -49,7 +61,7 @@ def downgrade() -> None:
         op.drop_table(table)
 
 
-def _tenants_and_datasets() -> None:
+def _tenants() -> None:
     op.create_table(
         "tenants",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -58,6 +70,9 @@ def _tenants_and_datasets() -> None:
         sa.CheckConstraint("tenant_id <> '*' and length(tenant_id) > 0", name="ck_tenants_a_name"),
         sa.PrimaryKeyConstraint("tenant_id", name="pk_tenants"),
     )
+
+
+def _api_keys() -> None:
     op.create_table(
         "api_keys",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -74,6 +89,9 @@ def _tenants_and_datasets() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.tenant_id"], name="fk_api_keys_tenants"),
         sa.PrimaryKeyConstraint("tenant_id", "id", name="pk_api_keys"),
     )
+
+
+def _audit_logs() -> None:
     op.create_table(
         "audit_logs",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -91,6 +109,9 @@ def _tenants_and_datasets() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "seq", name="pk_audit_logs"),
         sa.UniqueConstraint("tenant_id", "id", name="uq_audit_logs_tenant_id_id"),
     )
+
+
+def _datasets() -> None:
     op.create_table(
         "datasets",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -102,6 +123,9 @@ def _tenants_and_datasets() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "id", name="pk_datasets"),
         sa.UniqueConstraint("tenant_id", "name", name="uq_datasets_tenant_id_name"),
     )
+
+
+def _deliveries() -> None:
     op.create_table(
         "deliveries",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -156,6 +180,9 @@ def _jobs() -> None:
         sa.UniqueConstraint("tenant_id", "idempotency_key", name="uq_jobs_tenant_id_idempotency_key"),
     )
     op.create_index("ix_jobs_queue", "jobs", ["state", "lane", "priority", "run_after"], unique=False)
+
+
+def _job_chunks() -> None:
     op.create_table(
         "job_chunks",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -171,6 +198,9 @@ def _jobs() -> None:
         sa.ForeignKeyConstraint(["tenant_id", "job_id"], ["jobs.tenant_id", "jobs.id"], name="fk_job_chunks_jobs"),
         sa.PrimaryKeyConstraint("tenant_id", "job_id", "stage", "no", name="pk_job_chunks"),
     )
+
+
+def _outbox() -> None:
     op.create_table(
         "outbox",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -188,7 +218,7 @@ def _jobs() -> None:
     op.create_index("ix_outbox_waiting", "outbox", ["topic", "done_at", "run_after"], unique=False)
 
 
-def _learned() -> None:
+def _imputation_stats() -> None:
     op.create_table(
         "imputation_stats",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -198,6 +228,9 @@ def _learned() -> None:
         sa.ForeignKeyConstraint(["tenant_id", "job_id"], ["jobs.tenant_id", "jobs.id"], name="fk_imputation_stats_jobs"),
         sa.PrimaryKeyConstraint("tenant_id", "job_id", "column_name", name="pk_imputation_stats"),
     )
+
+
+def _profiles() -> None:
     op.create_table(
         "profiles",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -206,6 +239,9 @@ def _learned() -> None:
         sa.ForeignKeyConstraint(["tenant_id", "job_id"], ["jobs.tenant_id", "jobs.id"], name="fk_profiles_jobs"),
         sa.PrimaryKeyConstraint("tenant_id", "job_id", name="pk_profiles"),
     )
+
+
+def _cell_provenance() -> None:
     op.create_table(
         "cell_provenance",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -228,7 +264,7 @@ def _learned() -> None:
     op.create_index("ix_cell_provenance_cell", "cell_provenance", ["tenant_id", "job_id", "row"], unique=False)
 
 
-def _rows_and_entities() -> None:
+def _row_hashes() -> None:
     op.create_table(
         "row_hashes",
         sa.Column("hash", KEY, nullable=False),
@@ -240,6 +276,9 @@ def _rows_and_entities() -> None:
         sa.PrimaryKeyConstraint("hash", "dataset_id", "tenant_id", name="pk_row_hashes"),
         sqlite_with_rowid=False,
     )
+
+
+def _lsh_samples() -> None:
     op.create_table(
         "lsh_samples",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -251,6 +290,9 @@ def _rows_and_entities() -> None:
         sa.Column("signatures", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "dataset_id", "delivery_no", "chunk", "part", name="pk_lsh_samples"),
     )
+
+
+def _entities() -> None:
     op.create_table(
         "entities",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -261,6 +303,9 @@ def _rows_and_entities() -> None:
         sa.ForeignKeyConstraint(["tenant_id", "dataset_id"], ["datasets.tenant_id", "datasets.id"], name="fk_entities_datasets"),
         sa.PrimaryKeyConstraint("tenant_id", "dataset_id", "id", name="pk_entities"),
     )
+
+
+def _entity_events() -> None:
     op.create_table(
         "entity_events",
         sa.Column("tenant_id", NAME, nullable=False),
@@ -277,6 +322,9 @@ def _rows_and_entities() -> None:
         sa.ForeignKeyConstraint(["tenant_id", "dataset_id"], ["datasets.tenant_id", "datasets.id"], name="fk_entity_events_datasets"),
         sa.PrimaryKeyConstraint("tenant_id", "dataset_id", "no", name="pk_entity_events"),
     )
+
+
+def _must_not_link() -> None:
     op.create_table(
         "must_not_link",
         sa.Column("tenant_id", NAME, nullable=False),
