@@ -70,7 +70,7 @@ def prints(cells: list[list[int]]) -> np.ndarray:
 
 
 def test_frequencies_count_values_and_leave_empty_cells_out() -> None:
-    found = chance.Frequencies.counted(prints([[1, 5], [1, 0], [2, 6], [1, 7]]), [0, 1])
+    found = chance.Frequencies.counted([prints([[1, 5], [1, 0], [2, 6], [1, 7]])], 4, [0, 1])
     assert found.cells.tolist() == [4, 3]
     assert found.of(0, prints([[1], [2], [0]])[:, 0]) == pytest.approx([3, 1, 0], abs=0.01)
     assert found.agreement()[0] == pytest.approx(0.5, abs=0.01)
@@ -81,7 +81,7 @@ def test_a_column_that_goes_with_another_is_known_from_heavy_values() -> None:
     dice = np.random.default_rng(1)
     city = dice.integers(1, 21, 2000)
     cells = prints(np.stack([city, city % 7 + 100, dice.integers(1, 500, 2000)], axis=1).tolist())
-    found = chance.dependence(cells, chance.Frequencies.counted(cells, [0, 1, 2]), 10)
+    found = chance.dependence(cells, chance.Frequencies.counted([cells], len(cells), [0, 1, 2]), 10)
     assert found[0, 1] == pytest.approx(1.0)
     assert found[0, 2] < 0.05
     assert found[1, 0] == pytest.approx(0.35, abs=0.1)
@@ -97,7 +97,7 @@ def test_random_pairs_are_of_different_rows(rows: int) -> None:
 
 def test_the_rarer_the_value_the_less_likely_by_chance() -> None:
     values = [[1]] * 90 + [[2]] * 8 + [[3]] * 2
-    frequencies = chance.Frequencies.counted(prints(values), [0])
+    frequencies = chance.Frequencies.counted([prints(values)], len(values), [0])
     exact, equal = np.array([4], np.int8), frequencies.agreement()
     levels = np.array([[4], [4], [1]], np.int8)
     known = chance.Chance(chance.table(levels, exact, equal), equal, exact, frequencies, np.zeros((1, 1)))

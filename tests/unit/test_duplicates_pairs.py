@@ -80,3 +80,15 @@ def test_no_rows_no_pairs(tmp_path: Path) -> None:
     files.append(0, np.zeros(0, np.uint64))
     files.find()
     assert list(files.merged()) == []
+
+
+@pytest.mark.parametrize("size", [1770, 5000, 1 << 22])
+def test_pairs_are_the_same_however_many_are_made_at_a_time(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    values = np.concatenate([np.repeat(np.arange(200), 20), np.repeat(np.arange(200, 230), 70), np.repeat(230, 900)])
+    keys, content = hashed(values), contents(len(values))
+    whole = p.run_pairs(keys, content)
+    monkeypatch.setattr(p, "_PART", size)
+    parts = list(p.run_parts(keys.copy(), content))
+    assert len(parts) > (1 if size < 10_000 else 0)
+    assert np.array_equal(np.sort(np.concatenate(parts)), whole)
+    assert len(np.unique(whole)) == len(whole)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,12 +37,13 @@ class Frequencies:
     cells: NDArray[np.int64]  # (columns,) cells that are not empty
 
     @classmethod
-    def counted(cls, prints: NDArray[np.uint64], columns: Sequence[int]) -> Frequencies:
-        """Count the fingerprints (rows, all columns) of some columns. Memory: at most 4 MiB a column."""
-        bits = min(max(len(prints).bit_length() + 3, 12), 20)
+    def counted(cls, blocks: Iterable[NDArray[np.uint64]], rows: int, columns: Sequence[int]) -> Frequencies:
+        """Count the fingerprints of some columns in blocks of (rows of the block, all columns). Memory: at most 4 MiB a column."""
+        bits = min(max(rows.bit_length() + 3, 12), 20)
         counters = np.zeros((len(columns), 1 << bits), np.uint32)
         cells = np.zeros(len(columns), np.int64)
-        _count(prints, np.array(columns, np.int64), np.uint64(64 - bits), counters, cells)
+        for prints in blocks:
+            _count(prints, np.array(columns, np.int64), np.uint64(64 - bits), counters, cells)
         return cls(counters, cells)
 
     def of(self, column: int, prints: NDArray[np.uint64]) -> Floats:

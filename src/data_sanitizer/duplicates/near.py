@@ -16,6 +16,7 @@ from data_sanitizer.duplicates.cells import add_content
 from data_sanitizer.duplicates.chance import Chance, Frequencies, dependence, random_pairs, table
 from data_sanitizer.duplicates.columns import Roles, by_content, roles
 from data_sanitizer.duplicates.comparison import Bar, Comparison, WholeRows, all_pairs, measures, rarities
+from data_sanitizer.duplicates.hopeful import Hopeful
 from data_sanitizer.duplicates.model import Figures, Model, Sample
 from data_sanitizer.duplicates.moved import exchanged, raise_moved
 from data_sanitizer.duplicates.neighbours import neighbours
@@ -29,9 +30,9 @@ Pairs = Iterator[tuple[Rows, Rows]]
 _COUNTED: Final = 20_000  # rows, by content hash, in which terms and chances are counted
 _LEARNED: Final = 60_000  # pairs from which the model learns
 _PART: Final = 1 << 17  # pairs that are judged at a time
-_HOPELESS: Final = -12.0  # bits: pairs below it are forgotten
 _KEPT: Final = 10_000_000  # pairs that are kept at most
 _KEPT_A_ROW: Final = 60
+_HEARD: Final = -8.0  # bits: a pair below it says nothing against a match of one of its rows
 _OPEN: Final = 14.0  # bits: beyond it no second opinion changes the answer
 _FEW_COLUMNS: Final = 5  # informative ones: with so few, templates alone find too little
 _INFORMATIVE: Final = 4.0  # bits
@@ -51,9 +52,33 @@ class NearDuplicates:
     related: NDArray[np.float32]  # that it is related but distinct
     levels: NDArray[np.int8]  # (pairs, all columns) 0 a cell is empty or not compared, 1 differ, 2… alike, the highest equal
     bits: NDArray[np.float32]  # (pairs, all columns) weight of evidence for one entity
-    clusters: Rows  # (n,) the least row of each row's cluster, its own number where it is alone
-    kept: Rows  # (n,) the row kept for each row: another one only where that is sure
+    rows: int  # n
+    members: Rows  # (members,) rows that are not alone in their cluster, ascending
+    labels: Rows  # (members,) the least row of each one's cluster
+    keepers: Rows  # (members,) the row kept for each: another one only where that is sure
     figures: Figures
+
+    @property
+    def clusters(self) -> Rows:
+        """The least row of each row's cluster, its own number where it is alone, of shape (n,)."""
+        return self.cluster_of(np.arange(self.rows))
+
+    @property
+    def kept(self) -> Rows:
+        """The row kept for each row, of shape (n,)."""
+        return self.kept_for(np.arange(self.rows))
+
+    def cluster_of(self, rows: Rows) -> Rows:
+        """The least row of the cluster of each of some rows."""
+        return self._told(rows, self.labels)
+
+    def kept_for(self, rows: Rows) -> Rows:
+        """The row kept for each of some rows."""
+        return self._told(rows, self.keepers)
+
+    def _told(self, rows: Rows, answers: Rows) -> Rows:
+        place = np.searchsorted(self.members, rows).clip(0, max(len(self.members) - 1, 0))
+        return np.where(self.members[place] == rows, answers[place], rows) if len(self.members) else rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +115,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """Candidates with some hope: levels (pairs, used columns), log2 odds and posteriors. `a` and `b` are places in `rows`."""
+    """Candidates that matter: levels (pairs, used columns), log2 odds and posteriors. `a` and `b` are places in `rows`."""
 
     rows: Rows  # those that are in some pair, ascending
     contents: NDArray[np.uint64]
@@ -109,11 +134,11 @@ def find(records: Records, folder: Path, threads: int = 1) -> NearDuplicates:
     weakness = first.weakness()
     if weakness and not len(_texts(table, first)):
         return _nothing(records, first.figures(identifiable=False, reason=weakness))
-    a, b, levels = _hopeful(table, first, _candidates(table, first, folder))
-    known = _learned(table, first, a, b, levels)
+    hopeful = _hopeful(table, first, _candidates(table, first, folder), folder)
+    known = _learned(table, first, hopeful)
     if weakness and known.kind != model.TEXT:
         return _nothing(records, known.figures(identifiable=False, reason=weakness))
-    scored = _scored(table, known, a, b, levels)
+    scored = _scored(table, known, hopeful)
     weights, sure = _confident(table, known, scored)
     weights = _unsure(weights, never_agreed(scored.levels, weights >= model.SURE, table.exact[table.used]))
     return _result(table, known, scored, weights, sure)
@@ -135,8 +160,7 @@ def _prepared(records: Records, threads: int) -> _Table:
 
 def _first_model(table_: _Table) -> Model:
     """What is known before any candidate is seen: how often values and levels agree by chance."""
-    frequencies = Frequencies.counted(table_.records.prints, table_.roles.used)
-    table_.records.release()
+    frequencies = Frequencies.counted(table_.records.print_blocks(), table_.records.rows, table_.roles.used)
     exact, equal = table_.exact[table_.used], frequencies.agreement()
     levels = table_.levels(*random_pairs(table_.sample))
     places = {column: k for k, column in enumerate(table_.roles.used)}
@@ -180,20 +204,13 @@ def _contents(prints: NDArray[np.uint64], columns: tuple[int, ...]) -> NDArray[n
     return hashes
 
 
-def _hopeful(table_: _Table, first: Model, pairs: Pairs) -> tuple[Rows, Rows, NDArray[np.int8]]:
-    """The candidates that may be duplicates, with their levels. If they are too many, the bar rises for all by 2 bits."""
-    bar, most = _HOPELESS, min(_KEPT, _KEPT_A_ROW * table_.records.rows)
-    parts: list[tuple[Rows, Rows, NDArray[np.int8], NDArray[np.float32]]] = []
+def _hopeful(table_: _Table, first: Model, pairs: Pairs, folder: Path) -> Hopeful:
+    """The candidates that may be duplicates, with their levels."""
+    found = Hopeful(folder, len(table_.used), min(_KEPT, _KEPT_A_ROW * table_.records.rows))
     for a, b in _in_parts(pairs):
-        levels = table_.levels(a, b, _bar(table_, first, bar))
-        weights = first.first_weights(levels)
-        parts.append(_above(bar, a, b, levels, weights))
-        while sum(len(p[0]) for p in parts) > most:
-            bar += 2
-            parts = [_above(bar, *p) for p in parts]
-    if not parts:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, len(table_.used)), np.int8)
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), np.concatenate([p[2] for p in parts])
+        levels = table_.levels(a, b, _bar(table_, first, found.bar))
+        found.add(a, b, levels, first.first_weights(levels))
+    return found
 
 
 def _bar(table_: _Table, first: Model, least: float) -> Bar | None:
@@ -213,28 +230,23 @@ def _in_parts(pairs: Pairs) -> Pairs:
             yield a[begin : begin + _PART], b[begin : begin + _PART]
 
 
-def _above(
-    bar: float, a: Rows, b: Rows, levels: NDArray[np.int8], weights: NDArray[np.float32]
-) -> tuple[Rows, Rows, NDArray[np.int8], NDArray[np.float32]]:
-    kept = weights > bar
-    return a[kept], b[kept], levels[kept], weights[kept]
-
-
-def _learned(table_: _Table, first: Model, a: Rows, b: Rows, levels: NDArray[np.int8]) -> Model:
+def _learned(table_: _Table, first: Model, hopeful: Hopeful) -> Model:
     """Learn from pairs chosen by the content of their rows."""
     contents = table_.records.contents
-    chosen = np.arange(len(a))
-    if len(a) > _LEARNED:
-        mixed = _mixed(contents[a], contents[b])
-        chosen = np.sort(np.argpartition(mixed, _LEARNED)[:_LEARNED])
-    scale = len(a) / max(len(chosen), 1)
+    rows, mixed, levels = np.zeros(0, np.int64), np.zeros(0, np.uint64), np.zeros((0, len(table_.used)), np.int8)
+    for a, b, found in hopeful.parts():
+        rows, levels = np.concatenate([rows, a]), np.concatenate([levels, found])
+        mixed = np.concatenate([mixed, _mixed(contents[a], contents[b])])
+        if len(rows) > _LEARNED:
+            chosen = np.sort(np.argpartition(mixed, _LEARNED)[:_LEARNED])
+            rows, mixed, levels = rows[chosen], mixed[chosen], levels[chosen]
     prints = table_.prints(table_.sample)
     frequencies = first.chance.frequencies
 
     def depends(duplicates_a_row: float) -> NDArray[np.float64]:
         return dependence(prints, frequencies, max(10.0, 4 * (duplicates_a_row + 1)))
 
-    return model.learned(first, Sample(levels[chosen], table_.prints(a[chosen]), scale), depends)
+    return model.learned(first, Sample(levels, table_.prints(rows), len(hopeful) / max(len(rows), 1)), depends)
 
 
 def _mixed(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -244,11 +256,23 @@ def _mixed(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.uint64]:
         return np.asarray(mixed * np.uint64(0x9E3779B97F4A7C15) + (a & b))
 
 
-def _scored(table_: _Table, known: Model, a: Rows, b: Rows, levels: NDArray[np.int8]) -> _Scored:
-    duplicate, related, weights = (np.empty(len(a)) for _ in range(3))
-    for begin in range(0, len(a), _PART):
-        part = slice(begin, begin + _PART)
-        duplicate[part], related[part], weights[part] = known.posteriors(levels[part], table_.prints(a[part]))
+def _scored(table_: _Table, known: Model, hopeful: Hopeful) -> _Scored:
+    """The log2 odds of all hopeful pairs, and which of them matter: in clear tables, those near a pair that may be a match."""
+    found, joined = [], np.zeros(table_.records.rows, np.bool_)
+    for a, b, levels in hopeful.parts():
+        duplicate, related, weights = known.posteriors(levels, table_.prints(a))
+        found.append(np.stack([duplicate, related, weights]).astype(np.float32))
+        for side in (a, b):
+            joined[side[weights > 0]] = True
+    kept = []
+    for (a, b, levels), judged in zip(hopeful.parts(), found, strict=True):
+        ends = joined[a].astype(np.int8) + joined[b]
+        near = (ends == 2) | ((ends == 1) & (judged[2] > _HEARD)) | (judged[1] >= 0.5)
+        matters = near if _alone(known) else np.ones(len(a), np.bool_)
+        kept.append((a[matters], b[matters], levels[matters], judged[:, matters]))
+    hopeful.close()
+    a, b, levels = (np.concatenate([part[k] for part in kept]) for k in range(3))
+    duplicate, related, weights = np.concatenate([part[3] for part in kept], axis=1).astype(np.float64)
     rows = np.unique(np.concatenate([a, b]))
     places = np.searchsorted(rows, a), np.searchsorted(rows, b)
     return _Scored(rows, table_.records.contents[rows], *places, levels, weights, duplicate, related)
@@ -259,7 +283,7 @@ def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[n
     a, b, rows = scored.a, scored.b, len(scored.rows)
     weights = _unsure(scored.weights, known.contradicted(scored.levels))
     sure = known.kind == model.CLEAR or (known.kind == model.NOISY and known.ambiguity < 0.2)
-    if known.kind != model.TEXT and known.ambiguity < calibration.AMBIGUOUS:
+    if _alone(known):
         return _uncontested(scored, weights), sure
     columns = [c for c, kind in enumerate(table_.records.kinds) if kind != "empty" and c not in table_.roles.identifiers]
     whole = WholeRows.counted(table_.records, columns, table_.sample)
@@ -269,6 +293,11 @@ def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[n
     weights = calibration.second_opinion(scored.weights, scored.duplicate, stands)
     contradicted = ((scored.levels == 1) & known.identifying()).any(axis=1) | known.contradicted(scored.levels)
     return _uncontested(scored, _unsure(weights, contradicted)), sure
+
+
+def _alone(known: Model) -> bool:
+    """Whether the model needs no second opinion."""
+    return known.kind != model.TEXT and known.ambiguity < calibration.AMBIGUOUS
 
 
 def never_agreed(levels: NDArray[np.int8], sure: NDArray[np.bool_], exact: NDArray[np.int8]) -> NDArray[np.bool_]:
@@ -301,19 +330,26 @@ def _uncontested(scored: _Scored, weights: NDArray[np.float64]) -> NDArray[np.fl
 def _result(table_: _Table, known: Model, scored: _Scored, weights: NDArray[np.float64], sure: bool) -> NearDuplicates:
     rows, contents = scored.rows, scored.contents
     against = -4.0 if known.kind == model.TEXT else clusters.NOT_COMPARED
-    labels, kept = np.arange(table_.records.rows), np.arange(table_.records.rows)
-    labels[rows] = rows[clusters.guarded(len(rows), scored.a, scored.b, weights, contents, 0.0, against)]
+    groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, 0.0, against)
+    members = _several(groups)
+    keepers = np.arange(len(rows))
     if sure:
-        groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, model.SURE, against)
-        several = np.flatnonzero(np.bincount(groups, minlength=len(rows))[groups] > 1)
-        kept[rows[several]] = survivors(rows[several], groups[several], table_.records.prints_of(rows[several]))
+        sure_groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, model.SURE, against)
+        several = _several(sure_groups)
+        keepers[several] = np.searchsorted(rows, survivors(rows[several], sure_groups[several], table_.records.prints_of(rows[several])))
     confidences = calibration.probability(weights)
     shown = np.flatnonzero((confidences >= 0.5) | (scored.related >= 0.5))
     levels, bits = _shown(table_, known, scored, shown)
     related = np.minimum(scored.related[shown], 1 - confidences[shown]).astype(np.float32)
     figures = known.figures(sure, "" if sure else _doubt(known))
     a, b = rows[scored.a[shown]], rows[scored.b[shown]]
-    return NearDuplicates(a, b, confidences[shown], related, levels, bits, labels, kept, figures)
+    told = rows[members], rows[groups[members]], rows[keepers[members]]
+    return NearDuplicates(a, b, confidences[shown], related, levels, bits, table_.records.rows, *told, figures)
+
+
+def _several(groups: Rows) -> Rows:
+    """The places that are not alone in their group."""
+    return np.flatnonzero(np.bincount(groups, minlength=len(groups))[groups] > 1)
 
 
 def _shown(table_: _Table, known: Model, scored: _Scored, shown: Rows) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
@@ -334,8 +370,6 @@ def _doubt(known: Model) -> str:
 
 
 def _nothing(records: Records, figures: Figures) -> NearDuplicates:
-    rows, width = np.arange(records.rows), len(records.columns)
-    none, pairs = np.zeros(0, np.int64), np.zeros(0, np.float32)
-    return NearDuplicates(
-        none, none, pairs, pairs, np.zeros((0, width), np.int8), np.zeros((0, width), np.float32), rows, rows, replace(figures, kind="")
-    )
+    none, pairs, width = np.zeros(0, np.int64), np.zeros(0, np.float32), len(records.columns)
+    levels, bits = np.zeros((0, width), np.int8), np.zeros((0, width), np.float32)
+    return NearDuplicates(none, none, pairs, pairs, levels, bits, records.rows, none, none, none, replace(figures, kind=""))

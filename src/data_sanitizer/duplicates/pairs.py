@@ -22,6 +22,7 @@ LONGEST_RUN: Final = 60  # rows of a run that are all compared with each other
 NEIGHBOURS: Final = 5  # pairs of a row in a longer run
 MOST_PAIRS: Final = 4  # pairs per row that a template may give; with more, its longest runs are compared with neighbours only
 _MOST_IN_ALL: Final = 20_000_000  # pairs of short runs that a template may give, whatever the rows: 160 MB
+_PART: Final = 1 << 22  # pairs that are made, and sorted, at a time: 32 MB
 _MERGED: Final = 1 << 20  # pairs merged at a time: 40 MB
 _LOW = np.uint64(0xFFFFFFFF)
 Keys = NDArray[np.uint64]
@@ -46,11 +47,12 @@ def keys(views: Sequence[Keys]) -> Keys:
 
 
 @kernel
-def _packed(keys: Any, low: Any, out: Any) -> int:
+def _pack(keys: Any, low: Any) -> int:
+    """Put the row number into the low bits of each key that is not 0, and those keys first; returns how many."""
     n = 0
     for k in range(len(keys)):
         if keys[k] != 0:
-            out[n] = keys[k] & ~low | np.uint64(k)
+            keys[n] = keys[k] & ~low | np.uint64(k)
             n += 1
     return n
 
@@ -68,44 +70,74 @@ def _run_lengths(packed: Any, low: Any, counts: Any) -> None:
 
 
 @kernel
-def _emit(packed: Any, low: Any, longest: int, pairs: Any, rows: Any, runs: Any) -> tuple[Any, Any]:
-    """Write the pairs of all runs up to `longest`, and the rows of longer ones with the place of their run; returns how many of both."""
-    i, n, count, long = 0, len(packed), 0, 0
+def _short(packed: Any, low: Any, longest: int, i: int, pairs: Any) -> tuple[Any, Any]:
+    """Write the pairs of the runs up to `longest` from place i on, while there is room: how many, and the place to go on at."""
+    n, count = len(packed), 0
     while i < n:
         j, key = i + 1, packed[i] & ~low
         while j < n and packed[j] & ~low == key:
             j += 1
-        if 1 < j - i <= longest:
+        size = j - i
+        if 1 < size <= longest:
+            if count + size * (size - 1) // 2 > len(pairs):
+                break
             for x in range(i, j):
                 for y in range(x + 1, j):
                     pairs[count] = (packed[x] & low) << np.uint64(32) | packed[y] & low
                     count += 1
-        elif j - i > longest:
-            for x in range(i, j):
-                rows[long], runs[long] = packed[x] & low, i
-                long += 1
         i = j
-    return count, long
+    return count, i
+
+
+@kernel
+def _long(packed: Any, low: Any, longest: int, begins: Any, sizes: Any) -> Any:
+    """Write where the longer runs begin and how long they are; returns how many."""
+    i, n, count = 0, len(packed), 0
+    while i < n:
+        j, key = i + 1, packed[i] & ~low
+        while j < n and packed[j] & ~low == key:
+            j += 1
+        if j - i > longest:
+            begins[count], sizes[count] = i, j - i
+            count += 1
+        i = j
+    return count
 
 
 def run_pairs(keys: Keys, contents: Keys, most: float = MOST_PAIRS) -> NDArray[np.uint64]:
     """The pairs of rows with equal keys (0: no key), as a << 32 | b with a < b, ascending and unique; at most about `most` a row."""
-    n = len(keys)
-    low = np.uint64((1 << max(n - 1, 1).bit_length()) - 1)
-    packed = np.empty(n, np.uint64)
-    packed = packed[: _packed(keys, low, packed)]
+    pairs = np.concatenate([np.empty(0, np.uint64), *run_parts(keys.copy(), contents, most)])
+    pairs.sort()  # a pair is of one run: no pair comes twice
+    return pairs
+
+
+def run_parts(keys: Keys, contents: Keys, most: float = MOST_PAIRS) -> Iterator[NDArray[np.uint64]]:
+    """The same, some pairs at a time, in no order; `keys` is used up."""
+    low = np.uint64((1 << max(len(keys) - 1, 1).bit_length()) - 1)
+    packed = keys[: _pack(keys, low)]
     packed.sort()
     counts = np.zeros(LONGEST_RUN + 2, np.int64)
     _run_lengths(packed, low, counts)
-    longest, short = _longest(counts, int(most * n) + 1000)
-    pairs = np.empty(short, np.uint64)
-    rows = np.empty(len(packed) - int((counts * np.arange(len(counts)))[: longest + 1].sum()), np.int64)
-    runs = np.empty(len(rows), np.int64)
-    _emit(packed, low, longest, pairs, rows, runs)
-    if len(rows):  # a pair is of one run: no pair comes twice
-        pairs = np.concatenate([pairs, *_neighbours(rows, runs, contents)])
-    pairs.sort()
-    return pairs
+    longest, short = _longest(counts, int(most * len(keys)) + 1000)
+    pairs = np.empty(min(short, _PART), np.uint64)
+    place = 0 if short else len(packed)
+    while place < len(packed):
+        count, place = _short(packed, low, longest, place, pairs)
+        yield pairs[:count]
+    longer = len(packed) - int((counts * np.arange(len(counts)))[: longest + 1].sum())
+    yield from _in_long_runs(packed, low, longest, contents, longer // (longest + 1))
+
+
+def _in_long_runs(packed: Keys, low: np.uint64, longest: int, contents: Keys, most: int) -> Iterator[NDArray[np.uint64]]:
+    """The neighbours in runs longer than `longest`, of which there are at most `most`: some runs at a time."""
+    begins, sizes = np.empty((2, most), np.int64)
+    count = _long(packed, low, longest, begins, sizes)
+    begins, sizes = begins[:count], sizes[:count]
+    for part in np.split(np.arange(count), np.flatnonzero(np.diff(np.cumsum(sizes) // (_PART // NEIGHBOURS))) + 1):
+        if len(part):
+            runs = np.repeat(part, sizes[part])
+            places = np.arange(len(runs)) + np.repeat(begins[part] - np.cumsum(sizes[part]) + sizes[part], sizes[part])
+            yield np.concatenate(list(_neighbours((packed[places] & low).astype(np.int64), runs, contents)))
 
 
 def _longest(counts: NDArray[np.int64], most: int) -> tuple[int, int]:
@@ -158,28 +190,36 @@ class PairFiles:
         for _, file in sorted(self._keys.items()):
             file.close()
             most = min(self.most, _MOST_IN_ALL / max(len(self.contents), 1))
-            self.add(run_pairs(np.fromfile(file.name, np.uint64), self.contents, most))
+            for pairs in run_parts(np.fromfile(file.name, np.uint64), self.contents, most):
+                pairs.sort()
+                self.add(pairs)
             Path(file.name).unlink()
         self._keys.clear()
 
     def merged(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """All pairs once, as rows a < b, ascending by a and then b, some at a time."""
-        files = [np.memmap(p, np.uint64, "r") for p in self._pairs if p.stat().st_size]
-        for first, last in _ranges(files, len(self.contents)):
-            bounds = [np.searchsorted(f, np.array([first << 32, last << 32], np.uint64)) for f in files]
-            found = np.unique(np.concatenate([f[x:y] for f, (x, y) in zip(files, bounds, strict=True)]))
-            if len(found):
+        files = [p for p in self._pairs if p.stat().st_size]
+        for bounds in _ranges(files, len(self.contents)):
+            parts = [np.fromfile(f, np.uint64, y - x, offset=8 * x) for f, (x, y) in zip(files, bounds, strict=True) if y > x]
+            if parts:
+                found = np.unique(np.concatenate(parts))
                 yield (found >> np.uint64(32)).astype(np.int64), (found & _LOW).astype(np.int64)
 
 
-def _ranges(files: Sequence[NDArray[np.uint64]], rows: int) -> Iterator[tuple[int, int]]:
-    """Ranges of rows a with few enough pairs to be merged at once."""
+def _ranges(files: Sequence[Path], rows: int) -> Iterator[list[tuple[int, int]]]:
+    """For ranges of rows a with few enough pairs to be merged at once: where their pairs lie in each of the files."""
     ranges = [(0, rows)] if files else []
     while ranges:
         first, last = ranges.pop()
-        size = sum(int(np.diff(np.searchsorted(f, np.array([first << 32, last << 32], np.uint64)))[0]) for f in files)
-        if size <= _MERGED or last - first <= 1:
-            yield first, last
+        bounds = [_places(file, first, last) for file in files]
+        if sum(y - x for x, y in bounds) <= _MERGED or last - first <= 1:
+            yield bounds
         else:
             middle = (first + last) // 2
             ranges += [(middle, last), (first, middle)]
+
+
+def _places(file: Path, first: int, last: int) -> tuple[int, int]:
+    """Where the pairs of the rows a from first to before last lie; the file is mapped for the moment only."""
+    found = np.searchsorted(np.memmap(file, np.uint64, "r"), np.array([first << 32, last << 32], np.uint64))
+    return int(found[0]), int(found[1])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -69,11 +70,13 @@ class Records:
 
     def fingerprints(self, column: int) -> NDArray[np.uint64]:
         """The fingerprints of one column in memory, of shape (rows,)."""
-        found = np.empty(self.rows, np.uint64)
+        return np.concatenate([np.empty(0, np.uint64), *(block[:, column].copy() for block in self.print_blocks())])
+
+    def print_blocks(self) -> Iterator[NDArray[np.uint64]]:
+        """The fingerprints of all rows, some rows at a time; a block is to be used before the next one is taken."""
         for first in range(0, self.rows, _BLOCK):
-            found[first : first + _BLOCK] = self.prints[first : first + _BLOCK, column]
+            yield self.prints[first : first + _BLOCK]
             self._release_if(self.prints.nbytes > _LARGE)
-        return found
 
     def lengths(self, column: int) -> NDArray[np.uint16]:
         """The different lengths of the cells of one column, in bytes."""

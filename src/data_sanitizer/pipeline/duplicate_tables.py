@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from data_sanitizer.ledger import NOT_COMPARED, SAME_ROWS
 from data_sanitizer.pipeline.duplicates import Found, Left, Near, Rows, belief
 from data_sanitizer.pipeline.pass1 import SourceRows
-from data_sanitizer.pipeline.spool import ROW_GROUP, ZSTD
+from data_sanitizer.pipeline.spool import Spool
 
 DUPLICATES = {
     "source": pl.String(), "row": pl.UInt64(), "cluster": pl.String(), "survivor_source": pl.String(), "survivor_row": pl.UInt64(),
@@ -23,7 +24,7 @@ MATCHES = {
     "evidence": pl.String(),
 }  # fmt: skip
 EXACT, NEAR = "exact_duplicate", "near_duplicate"  # the rules of the ledger
-_AT_ONCE = 1 << 18  # pairs whose evidence is written at a time
+_AT_ONCE = 1 << 16  # rows or pairs that are written at a time: 40 MB of evidence
 
 
 def placed(ordinals: Rows, sources: Sequence[SourceRows]) -> pl.DataFrame:
@@ -41,54 +42,61 @@ def reasons(survivors: Rows, alike: NDArray[np.bool_], sources: Sequence[SourceR
     return placed(survivors, sources).with_columns(what).select(pl.format("{} row {} of {}", "what", "row", "source"))[:, 0]
 
 
-def write(found: Found, sources: Sequence[SourceRows], folder: Path) -> None:
-    """duplicates.parquet and matches.parquet, in order of rows."""
-    _sink([_members(found, sources)], DUPLICATES, folder / "duplicates.parquet")
-    same = _pairs(found.exact.survivors, found.exact.rows, sources)
-    same = same.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit(SAME_ROWS))
-    _sink([same, *(() if found.near is None else _matches(found.left, found.near, sources))], MATCHES, folder / "matches.parquet")
+def write(found: Found, sources: Sequence[SourceRows], folder: Path, scratch: Path) -> None:
+    """duplicates.parquet and matches.parquet, in order of rows, some rows at a time."""
+    _spooled("duplicates", _members(found, sources), DUPLICATES, folder, scratch)
+    near = () if found.near is None else _matches(found.left, found.near, sources)
+    _spooled("matches", chain(_copies(found, sources), near), MATCHES, folder, scratch)
 
 
-def _sink(tables: Sequence[pl.DataFrame], schema: dict[str, pl.DataType], path: Path) -> None:
-    table = pl.concat([t.select([pl.col(c).cast(dtype) for c, dtype in schema.items()]) for t in tables])
-    table.write_parquet(path, compression="zstd", compression_level=ZSTD, row_group_size=ROW_GROUP)
+def _spooled(name: str, tables: Iterable[pl.DataFrame], schema: dict[str, pl.DataType], folder: Path, scratch: Path) -> None:
+    spool = Spool(scratch, name, schema)
+    for table in tables:
+        spool.add(table.select([pl.col(c).cast(dtype) for c, dtype in schema.items()]))
+    spool.write(folder / f"{name}.parquet")
 
 
-def _members(found: Found, sources: Sequence[SourceRows]) -> pl.DataFrame:
+def _copies(found: Found, sources: Sequence[SourceRows]) -> Iterator[pl.DataFrame]:
+    """The pairs that say the same."""
+    for part in _parts(len(found.exact.rows)):
+        pairs = _pairs(found.exact.survivors[part], found.exact.rows[part], sources)
+        yield pairs.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit(SAME_ROWS))
+
+
+def _parts(size: int) -> Iterator[slice]:
+    return (slice(begin, begin + _AT_ONCE) for begin in range(0, size, _AT_ONCE))
+
+
+def _members(found: Found, sources: Sequence[SourceRows]) -> Iterator[pl.DataFrame]:
     """Every row of a cluster: rows that are alike, exact copies, and the rows that those are copies of."""
     same, left, near = found.exact, found.left, found.near
-    alike = np.empty(0, np.int64) if near is None else clustered(near)
+    alike = np.empty(0, np.int64) if near is None else near.found.members
     alone = np.setdiff1d(same.survivors, left.rows(alike))
     own = np.concatenate([same.rows, left.rows(alike), alone])
     first = np.concatenate([same.survivors, own[len(same.rows) :]])  # the row left that each is, or says the same as
     clusters, leaders = _led(left, near, first)
     survivors, removed = _survivors(found, own, leaders)
     likely = np.repeat([False, True, False], [len(same.rows), len(alike), len(alone)])
-    decision = np.select([removed, likely & (leaders != own)], ["removed", "review"], "kept")
     confidence = np.ones(len(own), np.float32)
     if near is not None:
         confidence[likely] = belief(near, alike)
     order = np.argsort(own, kind="stable")
-    survivor = placed(survivors[order], sources)
-    return placed(own[order], sources).with_columns(
-        cluster=pl.Series(clusters[order]).cast(pl.String), survivor_source=survivor["source"], survivor_row=survivor["row"],
-        kind=pl.Series(np.where(likely, "near", "exact")[order], dtype=pl.String), confidence=pl.Series(confidence[order]),
-        decision=pl.Series(decision[order], dtype=pl.String),
-    )  # fmt: skip
-
-
-def clustered(near: Near) -> Rows:
-    """The places of rows that are not alone in their cluster."""
-    labels = near.found.clusters
-    return np.flatnonzero(np.bincount(labels, minlength=len(labels))[labels] > 1)
+    for part in (order[p] for p in _parts(len(order))):
+        survivor = placed(survivors[part], sources)
+        decision = np.select([removed[part], likely[part] & (leaders[part] != own[part])], ["removed", "review"], "kept")
+        yield placed(own[part], sources).with_columns(
+            cluster=pl.Series(clusters[part]).cast(pl.String), survivor_source=survivor["source"], survivor_row=survivor["row"],
+            kind=pl.Series(np.where(likely[part], "near", "exact"), dtype=pl.String), confidence=pl.Series(confidence[part]),
+            decision=pl.Series(decision, dtype=pl.String),
+        )  # fmt: skip
 
 
 def _led(left: Left, near: Near | None, first: Rows) -> tuple[Rows, Rows]:
     """For each row left its cluster (named by its first row), and the row of it that would be kept for all."""
     if near is None:
         return first, first
-    label = near.found.clusters[left.places(first)]
-    return left.rows(label), left.rows(near.found.kept[label])
+    label = near.found.cluster_of(left.places(first))
+    return left.rows(label), left.rows(near.found.kept_for(label))
 
 
 def _survivors(found: Found, own: Rows, leaders: Rows) -> tuple[Rows, NDArray[np.bool_]]:
@@ -109,8 +117,7 @@ def _matches(left: Left, near: Near, sources: Sequence[SourceRows]) -> Iterator[
     """The pairs that are one entity at 0.5 or better, with what speaks for it in each column."""
     found = near.found
     chosen = np.flatnonzero(found.confidences >= 0.5)
-    for begin in range(0, len(chosen), _AT_ONCE):
-        part = chosen[begin : begin + _AT_ONCE]
+    for part in (chosen[p] for p in _parts(len(chosen))):
         pairs = _pairs(left.rows(found.a[part]), left.rows(found.b[part]), sources)
         yield pairs.with_columns(confidence=pl.Series(found.confidences[part]), evidence=evidence(near, part))
 

@@ -31,6 +31,11 @@ class Left:
     gone: Rows  # ascending
     height: int
 
+    def has(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of some rows, ascending, are left."""
+        first, last = np.searchsorted(self.gone, rows[[0, -1]] + [0, 1]) if len(rows) else (0, 0)
+        return ~np.isin(rows, self.gone[first:last], assume_unique=True)
+
     def rows(self, places: Rows) -> Rows:
         """The rows at places among those left."""
         before = self.gone - np.arange(len(self.gone))  # how many rows are left before each that is gone
@@ -88,7 +93,7 @@ def _near(blocks: Sequence[CleanBlock], left: Left, columns: Sequence[str], plan
     from data_sanitizer.duplicates.records import Prepared, RecordFile, prepare
 
     def prepared(block: CleanBlock) -> Prepared:
-        staying = ~np.isin(block.ordinals(), left.gone)
+        staying = left.has(block.ordinals())
         frame = own_words(block, columns, plan)
         return prepare(frame if staying.all() else frame.filter(pl.Series(staying)))
 
@@ -126,11 +131,12 @@ def _removed(same: ExactDuplicates, left: Left, near: Near | None) -> tuple[Rows
     """The rows to remove and the rows kept for them, which stay: an exact copy of a near-duplicate follows it."""
     if near is None:
         return same.rows, same.survivors, np.zeros(len(same.rows), np.bool_), np.ones(len(same.rows), np.float32)
-    kept = near.found.kept
-    places = np.flatnonzero(kept != np.arange(len(kept)))
-    followed = left.rows(kept[left.places(same.survivors)])
+    found = near.found
+    goes = found.keepers != found.members
+    places = found.members[goes]
+    followed = left.rows(found.kept_for(left.places(same.survivors)))
     rows = np.concatenate([same.rows, left.rows(places)])
-    survivors = np.concatenate([followed, left.rows(kept[places])])
+    survivors = np.concatenate([followed, left.rows(found.keepers[goes])])
     alike = np.repeat([False, True], [len(same.rows), len(places)])
     confidences = np.concatenate([np.ones(len(same.rows), np.float32), belief(near, places)])
     order = np.argsort(rows, kind="stable")
@@ -139,11 +145,11 @@ def _removed(same: ExactDuplicates, left: Left, near: Near | None) -> tuple[Rows
 
 def belief(near: Near, places: Rows) -> NDArray[np.float32]:
     """How sure it is that the rows at these places belong to their clusters: the best match that each has there."""
-    found, best = near.found, np.zeros(len(near.found.kept), np.float32)
-    within = found.clusters[found.a] == found.clusters[found.b]
+    found, best = near.found, np.zeros(len(near.found.members), np.float32)
+    within = found.cluster_of(found.a) == found.cluster_of(found.b)
     for side in (found.a, found.b):
-        np.maximum.at(best, side[within], found.confidences[within])
-    return np.asarray(best[places])
+        np.maximum.at(best, np.searchsorted(found.members, side[within]), found.confidences[within])
+    return np.asarray(best[np.searchsorted(found.members, places)])
 
 
 def described(found: Found) -> dict[str, Any] | None:

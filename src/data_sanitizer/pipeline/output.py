@@ -44,7 +44,7 @@ def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found
         entries.result()
     out.removed.write(folder / "removed.parquet")
     out.quarantine.write(folder / "quarantine.parquet")
-    duplicate_tables.write(found, survey.sources, folder)
+    duplicate_tables.write(found, survey.sources, folder, scratch)
     return Written(out.kept, out.removed.height, out.quarantine.height)
 
 

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +18,7 @@ import polars as pl
 from data_sanitizer import formats, kernels, run_folder
 from data_sanitizer.errors import InputChanged, UsageError
 from data_sanitizer.model import ReadOptions
-from data_sanitizer.pipeline import duplicates, golden, pass1, pass2, report
+from data_sanitizer.pipeline import duplicates, first_run, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
@@ -58,7 +58,7 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
         raise UsageError(why="The same input is given twice. Name each input once.")
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
     new = kernels.never_compiled()
-    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside:
+    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as compiling:
         scratch = folder / "scratch"
         scratch.mkdir()
         with clock.stage("open"):
@@ -66,7 +66,7 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             marks = [_mark(path) for path in inputs]
             hashes = beside.submit(lambda: [_hashed(path) for path in inputs])
         if new:
-            options.tell("First run of this version on this machine: it compiles what it needs, which takes up to half a minute, once.")
+            compiling.enter_context(first_run.compiling(options.tell))
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
             plan = make_plan(recipe, survey.profiles)
