@@ -5,8 +5,8 @@ python benchmarks/storage.py --database postgresql://me@localhost/empty
 python benchmarks/storage.py --database … --milvus http://127.0.0.1:19530
 python benchmarks/storage.py --database … --provenance 10000000    also compares with the ledger as a Parquet file
 
-Prints one line of Markdown a measurement: by the clock, and by the processor time of this program and of all servers named postgres or milvus
-on this machine, which on a busy machine is the fairer one. The database must be empty; what is put into it stays there.
+Prints one line of Markdown a measurement: by the clock, and by the processor time of this program and of all servers named postgres or
+milvus on this machine, which is the fairer one where others work too. The database must be empty; what is put into it stays there.
 """
 
 from __future__ import annotations
