@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from data_sanitizer.model import ReadOptions
     from data_sanitizer.pipeline.sanitize import RunOptions
 
+_SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "pipe": "|", "nul": "\0", "none": ""}
 _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command"),
               "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
               "doctor": ("administration", "doctor_command")}  # fmt: skip
@@ -51,8 +52,12 @@ def _reading(command: Any) -> Any:
     """The options that say how to read the input; what is not given is found out."""
     for option in (
         click.option("--sheet", help="The sheet of a workbook. [default: the first with data]"),
-        click.option("--no-header", is_flag=True, help="The first row is data, not names."),
-        click.option("--delimiter", help="The sign between fields of a text file, as ',' or 'tab'."),
+        click.option("--no-header", is_flag=True, help="The first row is data, not names; as --header none."),
+        click.option("--header", callback=_header, metavar="N|none", help="How many rows name the columns. [default: found out]"),
+        click.option("--skip-lines", type=click.IntRange(0), metavar="N", help="Lines at the top of a text file to leave out."),
+        click.option("--escape", callback=_sign, help="The sign that takes its meaning from a quote in a text file, as '\\', or none."),
+        click.option("--quote", callback=_sign, help="The sign around fields of a text file, as '\"', or none."),
+        click.option("--delimiter", callback=_sign, help="The sign between fields of a text file, as ',' or tab."),
         click.option("--encoding", help="The encoding of a text file, as utf-8 or cp1252."),
         click.option(
             "--input-format", type=click.Choice(["csv", "json", "jsonl", "parquet", "arrow", "excel"]), help="Read as this format."
@@ -62,11 +67,26 @@ def _reading(command: Any) -> Any:
     return command
 
 
-def _read_options(sheet: str | None, no_header: bool, delimiter: str | None, encoding: str | None, input_format: str | None) -> ReadOptions:
+def _sign(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A sign as it can be typed: tab, space, pipe, nul by name, empty for none."""
+    return value if value is None else _SIGNS.get(value.lower(), value)
+
+
+def _header(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """A number of rows, or none."""
+    if value is None or value.isdecimal():
+        return None if value is None else int(value)
+    if value.lower() == "none":
+        return 0
+    raise click.BadParameter("give the number of header rows, or none")
+
+
+def _read_options(input_format: str | None, no_header: bool, header: int | None, **given: Any) -> ReadOptions:
     from data_sanitizer.model import ReadOptions
 
-    delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter
-    return ReadOptions(input_format, encoding, delimiter, False if no_header else None, sheet)
+    if no_header and header:
+        raise UsageError(why=f"--no-header and --header {header} contradict each other. Give one of them.")
+    return ReadOptions(format=input_format, header=0 if no_header else header, **given)
 
 
 def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> int:
@@ -92,7 +112,7 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
     default="1GB",
     show_default=True,
     callback=_bytes,
-    help="Memory for the keys of rows: an eighth of it. The search for near-duplicates does not keep to it yet.",
+    help="Memory for the run. Of tables for which it is too little, near-duplicates are not sought; the report says so.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads to use. [default: one a core]")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -112,7 +132,7 @@ def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, reci
     if output is None and not (dry_run or check):
         raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
     resolved = load_recipe(recipe)
-    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit // 8, reading=_read_options(**reading),
+    options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit, reading=_read_options(**reading),
                          tell=_ignore if quiet else _tell)  # fmt: skip
     report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
     if not quiet:

@@ -45,8 +45,11 @@ class ReadOptions:
     format: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
-    header: bool | None = None  # False: the file has no header row
+    header: int | None = None  # how many rows name the columns; 0 (or False): none
     sheet: str | None = None
+    quote: str | None = None  # empty: fields are never quoted
+    escape: str | None = None  # empty: a quote inside a quoted field is doubled
+    skip_lines: int | None = None  # physical lines at the top that are not looked at
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,35 @@ def test_generated_numbers_parts_and_empty_columns_are_left_out(tmp_path: Path) 
     assert found.used == (3, 4)
 
 
+@pytest.mark.parametrize(
+    ("cells", "generated"),
+    [
+        ([str(k) for k in range(4000)], True),
+        ([f"rec-{k}-{'org' if k % 2 else 'dup-0'}" for k in range(4000)], True),
+        ([f"{k:08x}-{k * 7919 % 65536:04x}-aaaa" for k in range(4000)], True),
+        ([str(k) for k in [*range(3999), 7]], False),
+        ([str(k) if k else None for k in range(4000)], False),
+        ([f"{FIRST[k % 5]} {LAST[k % 6]} the {k}{'abcdefghijk'[k % 11] * (k % 13)}" for k in range(4000)], False),
+    ],
+    ids=["serial", "prefixed", "hexadecimal", "one comes twice", "one is empty", "text"],
+)
+def test_what_tells_a_generated_identifier(tmp_path: Path, cells: list[str | None], generated: bool) -> None:
+    assert columns.identifiers(records(tmp_path, {"column": cells})) == (generated,)
+
+
+def test_plain_numbers_are_measures_and_dates_and_codes_are_not(tmp_path: Path) -> None:
+    dice = np.random.default_rng(1)
+    table: dict[str, list[str | None]] = {
+        "year": [str(1990 + k % 30) for k in range(300)],
+        "price": [f"{x:.2f}" for x in dice.lognormal(4, 2, 300)],
+        "weight": [f"{x:.1f}" for x in dice.uniform(60, 140, 300)],
+        "born": [f"19{k % 90 + 10}-0{k % 9 + 1}-1{k % 10}" for k in range(300)],
+        "postcode": [f"{x:05d}" for x in dice.integers(10000, 99999, 300)],
+        "name": [LAST[k % 6] for k in range(300)],
+    }
+    assert columns.measures(records(tmp_path, table), np.arange(300)) == (0, 1, 2)
+
+
 def test_a_part_of_a_cell_that_is_often_empty_still_counts(tmp_path: Path) -> None:
     table = names(300)
     table["full"] = [cell if k % 3 else None for k, cell in enumerate(table["full"])]

@@ -7,9 +7,10 @@ import polars as pl
 import pytest
 
 from data_sanitizer.duplicates import candidates as c
+from data_sanitizer.duplicates.columns import identifiers
 from data_sanitizer.duplicates.pairs import PairFiles
 from data_sanitizer.duplicates.records import RecordFile, Records
-from data_sanitizer.duplicates.templates import Templates, choose, identifiers, sample
+from data_sanitizer.duplicates.templates import Templates, choose, sample
 
 ROWS, COPIES = 3000, 600
 SYLLABLES = ("an", "be", "ca", "do", "el", "fa", "gri", "ho", "is", "jo", "ka", "lu", "mar", "ne", "or", "pe")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 import polars as pl
@@ -59,6 +60,62 @@ def test_rows_equal_but_for_a_generated_identifier_are_found() -> None:
     again = pl.concat([table, table[:200]])
     numbered = again.with_columns(pl.Series("id", [f"R{k:06d}" for k in range(again.height)]))
     assert figures(found(numbered).kept, np.concatenate([entities, entities[:200]])) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        str,
+        lambda k: f"rec-{k}-{'org' if k % 3 else 'dup-0'}",
+        lambda k: f"https://shop.example/order/{k}.html",
+        lambda k: str(uuid5(NAMESPACE_URL, str(k))),
+    ],
+    ids=["serial", "prefixed", "address", "uuid"],
+)
+def test_an_identifier_of_its_own_for_each_row_hides_no_duplicate(identifier: Callable[[int], str]) -> None:
+    table, entities = people(700, 21, 0.2)
+    plain, numbered = found(table), found(table.with_columns(pl.Series("id", [identifier(k) for k in range(table.height)])))
+    assert figures(numbered.kept, entities) == pytest.approx(figures(plain.kept, entities), abs=0.005)
+
+
+def measurements(rows: int, seed: int) -> pl.DataFrame:
+    """Plants of a few kinds, measured: rows of one kind are alike in all columns, and nobody is there twice."""
+    dice = np.random.default_rng(seed)
+    kind = dice.integers(0, 8, rows)
+    columns = {f"size {k}": np.round(dice.normal(0, 1, 8)[kind] * 20 + dice.normal(60, 1.2, rows), k % 2).astype(str) for k in range(14)}
+    return pl.DataFrame({**columns, "kind": kind.astype(str)})
+
+
+def test_rows_that_measure_alike_are_not_one_entity() -> None:
+    result = found(measurements(1000, 4))
+    assert (result.kept == np.arange(1000)).all()
+    assert not result.figures.identifiable
+    assert "plain numbers" in result.figures.reason
+
+
+def test_names_beside_measures_make_rows_identifiable() -> None:
+    table, entities = people(700, 22)
+    measured = measurements(int(entities.max()) + 1, 5)[entities]  # the same for all rows of an entity
+    result = found(pl.concat([table, measured], how="horizontal"))
+    assert figures(result.kept, entities)[0] >= 0.99
+    assert result.figures.identifiable
+
+
+def test_parts_of_one_thing_are_alike_in_every_column_and_stay() -> None:
+    dice = np.random.default_rng(6)
+    lakes, towns = words(dice, 150, 4), words(dice, 150, 4)
+    rows = [
+        (
+            f"CT{6000 + k}-00-L{part}",
+            f"{lakes[k]} lake, {towns[k]} section {part}",
+            f"from the {towns[k]} dam to the {part * 3}th mile of {lakes[k]}",
+            "fresh water",
+        )
+        for k in range(150)
+        for part in range(1, 1 + k % 4)
+    ]
+    result = found(pl.DataFrame(rows, ["unit", "name", "location", "kind"], orient="row"))
+    assert (result.kept == np.arange(len(rows))).all()
 
 
 def test_swapped_names_are_followed() -> None:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from data_sanitizer.explanation import explain
+from data_sanitizer.pipeline import duplicates
 from data_sanitizer.pipeline.benchmark import _cleaning
 from data_sanitizer.pipeline.sanitize import RunOptions, sanitize
 from data_sanitizer.pipeline.undo_run import undo_run
@@ -97,3 +98,23 @@ def test_the_benchmark_seeks_near_duplicates_or_does_not(case: tuple[Path, list[
     _cleaning(near)(Path(case[1][0]), tmp_path)
     told = json.loads((tmp_path / "run" / "profile.json").read_text("utf-8"))["near_duplicates"]
     assert (told is not None) is near
+
+
+def test_a_table_beyond_the_memory_limit_loses_exact_duplicates_only_and_the_report_says_why(
+    case: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "_LEAST", 1000)
+    monkeypatch.setattr(duplicates, "_PROGRAM", 0)
+    sanitize(case[1], tmp_path / "run", load_recipe("careful"), RunOptions(memory=1 << 10))
+    report = json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))
+    assert report["duplicates"]["near"]["sought"] is False
+    assert "--memory-limit" in report["duplicates"]["near"]["reason"]
+    assert set(pl.read_parquet(tmp_path / "run" / "duplicates.parquet")["kind"].unique()) <= {"exact"}
+    assert "--memory-limit" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("rows", "memory", "sought"), [(1_000_000, 1, True), (12_000_000, 1 << 30, True), (20_000_000, 1 << 30, False)])
+def test_how_many_rows_a_memory_limit_allows(rows: int, memory: int, sought: bool) -> None:
+    told = duplicates.beyond(rows, memory)
+    assert (told == "") is sought
+    assert sought or f"{rows:,}" in told

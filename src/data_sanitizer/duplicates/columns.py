@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +14,17 @@ from numpy.typing import NDArray
 from data_sanitizer.duplicates.cells import Text, hash_bytes
 from data_sanitizer.duplicates.records import Records
 from data_sanitizer.duplicates.similarity import MOST_TOKENS, split
-from data_sanitizer.duplicates.templates import identifiers, sample
+from data_sanitizer.duplicates.templates import sample
 from data_sanitizer.kernels import kernel
 
 _SAMPLE: Final = 10_000  # rows in which values of two columns are compared
 _TEXTS: Final = 3000  # rows in which words are compared
+_LENGTHS: Final = 3  # lengths that the cells of a generated identifier of letters may have, and
+_SHORT: Final = 4  # digits of a number that is no code, though all may have as many
+_DECIMALS: Final = re.compile(rb"\d+ \d{1,3}")  # as normalisation leaves them; the parts of a code are longer
+_SHAPES: Final = 8  # shapes, if the digits in them tell them apart
+_MANY: Final = 20  # rows of which no natural texts have so few lengths
+_FIRST: Final = 1 << 14  # rows looked at before all are
 _MUCH: Final = 0.4  # of the words of the whole: the part is left out, where less (a name in a mail address) it still says something
 _INSIDE: Final = 0.6  # of the cells, all words of which are in the cell of another column: it is a part of that column
 
@@ -30,6 +37,7 @@ class Roles:
     identifiers: tuple[int, ...] = ()
     contained: tuple[tuple[int, int], ...] = ()  # much of a whole that is nearly always there: left out
     parts: tuple[tuple[int, int], ...] = ()  # the part says nothing where the whole agrees
+    measures: tuple[int, ...] = ()  # plain numbers, which name nothing
 
 
 def roles(records: Records) -> Roles:
@@ -45,7 +53,66 @@ def roles(records: Records) -> Roles:
             contained[part] = whole
     used = tuple(c for c in left if c not in contained)
     parts = tuple((part, whole) for part, whole, _ in inside if part in used and whole in used)
-    return Roles(used, ids, tuple(contained.items()), parts)
+    return Roles(used, ids, tuple(contained.items()), parts, measures(records, rows[:_TEXTS]))
+
+
+def identifiers(records: Records) -> tuple[bool, ...]:
+    """Which columns are generated identifiers: never empty, all different, and either codes of hardly any other length, or serial numbers
+    and what is written around them: but for their digits the cells are hardly ever different.
+    """
+    return tuple(_is_identifier(records, c) for c in range(len(records.columns)))
+
+
+def _is_identifier(records: Records, column: int) -> bool:
+    if records.rows < 2 or records.counts[column, 0] != records.rows:
+        return False
+    few = records.prints[:_FIRST, column]  # a look at the first rows spares most columns the sort of all
+    if len(np.unique(few)) < len(few):
+        return False
+    code = (records.kinds[column] != "long" or records.rows >= _MANY) and len(records.lengths(column)) <= _LENGTHS
+    return (code or _has_few_shapes(records, column)) and len(np.unique(records.fingerprints(column))) == records.rows
+
+
+def measures(records: Records, rows: NDArray[np.int64]) -> tuple[int, ...]:
+    """The columns of plain numbers, as far as the given rows show: of four digits at most, of many lengths, or with decimals. Dates and
+    codes in digits have few lengths.
+    """
+    part = records.subset(rows)
+    return tuple(c for c, k in enumerate(records.kinds) if k == "number" and _is_measure(part.gather(np.arange(part.rows), c)))
+
+
+def _is_measure(text: Text) -> bool:
+    ends = text.offsets.tolist()
+    cells = [text.data[a:b].tobytes() for a, b in pairwise(ends) if a < b]
+    lengths = {len(cell) for cell in cells}
+    decimals = sum(_DECIMALS.fullmatch(cell) is not None for cell in cells)
+    return max(lengths, default=0) <= _SHORT or len(lengths) >= _LENGTHS or decimals > 0.9 * len(cells)
+
+
+def _has_few_shapes(records: Records, column: int) -> bool:
+    seen = np.empty(0, np.uint64)
+    for first in range(0, records.rows, _FIRST):
+        text = records.gather(np.arange(first, min(first + _FIRST, records.rows)), column)
+        hashes = np.empty(len(text.offsets) - 1, np.uint64)
+        _hash_shapes(*text, np.empty(int(np.diff(text.offsets).max()), np.uint8), hashes)
+        seen = np.unique(np.concatenate([seen, hashes]))
+        records.release()
+        if len(seen) > _SHAPES:
+            return False
+    return True
+
+
+@kernel
+def _hash_shapes(offsets: Any, data: Any, shape: Any, hashes: Any) -> None:
+    """The hash of each cell with every run of digits as one sign."""
+    for k in range(len(hashes)):
+        n = 0
+        for i in range(offsets[k], offsets[k + 1]):
+            digit = 48 <= data[i] <= 57
+            if not (digit and n > 0 and shape[n - 1] == 0):
+                shape[n] = 0 if digit else data[i]
+                n += 1
+        hashes[k] = hash_bytes(shape, 0, n)
 
 
 def _always(prints: NDArray[np.uint64], part: int, whole: int) -> bool:

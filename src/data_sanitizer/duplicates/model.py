@@ -143,17 +143,20 @@ class Model:
         """Pairs per row for a share of all pairs."""
         return share * (self.rows - 1) / 2
 
-    def weakness(self) -> str:
-        """Why rows cannot be told apart by these columns; empty if they can.
+    def weakness(self, measures: NDArray[np.bool_]) -> str:
+        """Why rows cannot be told apart by these columns, of which some are plain numbers; empty if they can.
 
-        Needed: without the best column, which may be the damaged one, the others still outweigh how rare duplicates are.
+        Needed: without the best column, which may be the damaged one, the others still outweigh how rare duplicates are; and what is no
+        plain number would do to tell rows apart, for rows that measure alike are not one entity.
         """
         entropy = self.chance.frequencies.entropy() * self.chance.frequencies.cells / max(self.rows, 1)
-        spare = entropy.sum() - entropy.max(initial=0)
-        needed = np.log2(max(self.rows, 2)) + SURE
-        if spare >= needed:
-            return ""
-        return f"too few informative columns: without the best one {spare:.0f} bits, needed for {self.rows} rows: {needed:.0f}"
+        spare, naming = entropy.sum() - entropy.max(initial=0), entropy[~measures].sum()
+        every = float(np.log2(max(self.rows, 2)))
+        if spare < every + SURE:
+            return f"too few informative columns: without the best one {spare:.0f} bits, needed for {self.rows} rows: {every + SURE:.0f}"
+        if naming < every:
+            return f"plain numbers tell rows apart: names, dates and codes hold {naming:.0f} of the {every:.0f} bits for {self.rows} rows"
+        return ""
 
     def figures(self, identifiable: bool, reason: str) -> Figures:
         """What the report says."""

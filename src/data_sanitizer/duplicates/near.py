@@ -38,6 +38,7 @@ _FEW_COLUMNS: Final = 5  # informative ones: with so few, templates alone find t
 _INFORMATIVE: Final = 4.0  # bits
 _SEEN: Final = 8  # sure pairs with both cells, from which on it counts that a column never agrees
 _SELDOM: Final = 0.05
+_UNDECIDED: Final = {model.CLEAR: 0.25, model.NOISY: 0.2, model.TEXT: 0.0}  # of the duplicates: with more, they may be a mere crowd
 _WORDS: Final = 3.0  # mean words of a long text
 _CONTENT: Final = 1 << 20  # number of the key of all columns that are compared
 
@@ -131,7 +132,7 @@ def find(records: Records, folder: Path, threads: int = 1) -> NearDuplicates:
     """Find the near-duplicates among the rows, which should hold no exact duplicates. Files are written to `folder`."""
     table = _prepared(records, threads)
     first = _first_model(table)
-    weakness = first.weakness()
+    weakness = first.weakness(np.isin(table.used, table.roles.measures))
     if weakness and not len(_texts(table, first)):
         return _nothing(records, first.figures(identifiable=False, reason=weakness))
     hopeful = _hopeful(table, first, _candidates(table, first, folder), folder)
@@ -140,6 +141,7 @@ def find(records: Records, folder: Path, threads: int = 1) -> NearDuplicates:
         return _nothing(records, known.figures(identifiable=False, reason=weakness))
     scored = _scored(table, known, hopeful)
     weights, sure = _confident(table, known, scored)
+    weights = _unsure(weights, _nothing_equal(known, scored.levels, table.exact[table.used]))
     weights = _unsure(weights, never_agreed(scored.levels, weights >= model.SURE, table.exact[table.used]))
     return _result(table, known, scored, weights, sure)
 
@@ -282,7 +284,7 @@ def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[n
     """Log2 odds that can be believed, and whether any may be sure enough to remove a row."""
     a, b, rows = scored.a, scored.b, len(scored.rows)
     weights = _unsure(scored.weights, known.contradicted(scored.levels))
-    sure = known.kind == model.CLEAR or (known.kind == model.NOISY and known.ambiguity < 0.2)
+    sure = known.ambiguity < _UNDECIDED[known.kind]
     if _alone(known):
         return _uncontested(scored, weights), sure
     columns = [c for c, kind in enumerate(table_.records.kinds) if kind != "empty" and c not in table_.roles.identifiers]
@@ -298,6 +300,12 @@ def _confident(table_: _Table, known: Model, scored: _Scored) -> tuple[NDArray[n
 def _alone(known: Model) -> bool:
     """Whether the model needs no second opinion."""
     return known.kind != model.TEXT and known.ambiguity < calibration.AMBIGUOUS
+
+
+def _nothing_equal(known: Model, levels: NDArray[np.int8], exact: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which pairs are equal in none of the columns that identify: likeness alone is no proof, as among parts of one lake."""
+    columns = known.identifying()
+    return np.asarray(~(levels[:, columns] == exact[columns]).any(axis=1))
 
 
 def never_agreed(levels: NDArray[np.int8], sure: NDArray[np.bool_], exact: NDArray[np.int8]) -> NDArray[np.bool_]:

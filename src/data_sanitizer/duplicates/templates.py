@@ -63,20 +63,6 @@ def sample(contents: NDArray[np.uint64], size: int = SAMPLE) -> NDArray[np.int64
     return rows[np.argsort(contents[rows], kind="stable")].astype(np.int64)
 
 
-def identifiers(records: Records) -> tuple[bool, ...]:
-    """Which columns are generated identifiers: never empty, all different, no longer text, at most three lengths of cell."""
-    return tuple(_is_identifier(records, c) for c in range(len(records.columns)))
-
-
-def _is_identifier(records: Records, column: int) -> bool:
-    if records.rows < 2 or records.counts[column, 0] != records.rows or records.kinds[column] == "long":
-        return False
-    few = records.prints[: 1 << 14, column]  # a look at the first rows spares most columns the sort of all
-    if len(np.unique(few)) < len(few) or len(records.lengths(column)) > 3:
-        return False
-    return len(np.unique(records.fingerprints(column))) == records.rows
-
-
 def choose(records: Records, columns: Sequence[int], budget: float = 8.0, most: int = 32) -> Templates:
     """Templates over the given columns: at most `most`, with at most `budget` expected pairs per row together."""
     seen = _views(records.subset(sample(records.contents)), columns)

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -40,12 +40,18 @@ def open_source(path: str | Path, options: ReadOptions, scratch: Path, block: in
     return reading
 
 
-def write(table: pl.LazyFrame, path: Path, format: str) -> None:  # noqa: A002 - the word that users know
-    """Writes all rows in order; raises UsageError for a format that is only read, DiskFull and OutputNotWritable."""
+def write(table: pl.LazyFrame, path: Path, format: str, header: Sequence[str] | None = ()) -> None:  # noqa: A002 - the word that users know
+    """Writes all rows in order; raises UsageError for a format that is only read, DiskFull and OutputNotWritable.
+
+    `header` is what stands above the columns of a CSV where that is not their names: any texts, or None for nothing.
+    """
     import polars as pl
 
     try:
-        format_named(format).write(table, path)
+        if format == "csv" and header != ():
+            extensions.load("formats", format).write_under(table, path, header)
+        else:
+            format_named(format).write(table, path)
     except NotImplementedError as error:
         raise errors.UsageError(why=f"{format} files are read but not written; choose parquet, csv or jsonl") from error
     except OSError as error:

@@ -1,8 +1,10 @@
-"""The records and fields of delimited text, exactly: compiled scanners that find record ends and write odd records anew in plain quoting.
+"""The records and fields of delimited text, exactly: compiled scanners that find where records and fields end.
 
-A quote opens a field only as the field's first byte. It closes where a delimiter or a line end follows (blanks may stand between); any
-other quote inside is text, and so is an opening quote that nothing closes within FIELD_LIMIT bytes: such a file goes on at the next line.
-What a record is depends on its own bytes alone, so any block size gives the same records.
+A quote opens a field only as the field's first byte (after blanks, where the dialect has them). It closes where a delimiter or a line end
+follows (blanks may stand between); any other quote inside is text, and so is an opening quote that nothing closes within FIELD_LIMIT bytes:
+such a file goes on at the next line. A record with a stray quote and the wrong number of fields is read a second time with its first such
+opening quote as text, and so it stays where it then fits. What a record is depends on its own bytes alone, so any block size gives the
+same records.
 """
 
 from __future__ import annotations
@@ -12,23 +14,26 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from data_sanitizer.formats._facts import MORE, OPEN, PLAIN, QUOTED, REWRITE, STRAY
 from data_sanitizer.kernels import kernel
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 FIELD_LIMIT = 4 << 20  # bytes: a quoted field longer than this is taken for a quote that was never closed
-TAB, LF, CR, SPACE = 9, 10, 13, 32
-PLAIN, QUOTED, REWRITE, STRAY, OPEN, MORE = 0, 1, 2, 3, 4, 9  # forms of a field, from harmless to odd; MORE: its end is not in the data yet
+TAB, LF, CR, SPACE, DOUBLE = 9, 10, 13, 32, 34
+NO_QUOTE = 256  # as the quote: no byte is one
 
 
 class Rules(NamedTuple):
-    """The dialect as the scanners need it: bytes as numbers; `escape` 0 where there is none, `cr` where a lone CR ends a record."""
+    """The dialect as the scanners need it: bytes as numbers; `escape` -1 where there is none, `cr` where a lone CR ends a record, `blanks`
+    where those before a field belong to its delimiter, `cols` 0 where the number of fields is not known yet."""
 
     sep: int
     quote: int
     escape: int
     cr: bool
+    blanks: bool
     cols: int
     limit: int
 
@@ -48,17 +53,27 @@ def _ends(data: Bytes, i: int, n: int, rules: Rules) -> int:
 
 @kernel
 def _plain(data: Bytes, i: int, n: int, rules: Rules) -> tuple[int, int]:
-    form = PLAIN
-    sep, quote, cr = rules.sep, rules.quote, rules.cr
-    for j in range(i, n):
+    form, j = PLAIN, i
+    sep, quote, cr, escape = rules.sep, rules.quote, rules.cr, rules.escape
+    while j < n:
         c = data[j]
         if (c == sep) | (c == LF) | (cr & (c == CR)):
             if c == sep and j > i and data[j - 1] == CR:  # the plain parser would drop this CR
                 form = REWRITE
             return j, form
-        if c == quote:
+        if (c == quote) | (c == DOUBLE):
             form = REWRITE
+        elif c == escape and j + 1 < n and escapes(data[j + 1], rules):
+            form = REWRITE
+            j += 1
+        j += 1
     return n, MORE
+
+
+@kernel
+def escapes(c: int, rules: Rules) -> bool:
+    """Whether the sign for escaping takes the meaning from this byte; before any other byte it is text."""
+    return (c == rules.quote) | (c == rules.escape) | (c == rules.sep)
 
 
 @kernel
@@ -102,7 +117,7 @@ def _closing(data: Bytes, i: int, n: int, rules: Rules, memo: Ints) -> tuple[int
             form = STRAY
             if lines and (data[j - 1] == rules.sep or data[j - 1] == LF or data[j - 1] == CR):
                 break
-        elif escape != 0 and c == escape and j + 1 < n and (data[j + 1] == quote or data[j + 1] == escape):
+        elif c == escape and j + 1 < n and escapes(data[j + 1], rules):
             form = max(form, REWRITE)
             j += 1
         elif (c == LF) | (c == CR):
@@ -126,7 +141,17 @@ def _quoted(data: Bytes, i: int, n: int, final: bool, rules: Rules, memo: Ints) 
 
 
 @kernel
-def _field(data: Bytes, i: int, n: int, final: bool, rules: Rules, memo: Ints) -> tuple[int, int]:
+def first(data: Bytes, i: int, n: int, rules: Rules) -> int:
+    """Where the field at i begins: after the blanks, where they belong to the delimiter."""
+    if rules.blanks:
+        while i < n and data[i] == SPACE:
+            i += 1
+    return i
+
+
+@kernel
+def field(data: Bytes, i: int, n: int, final: bool, rules: Rules, memo: Ints) -> tuple[int, int]:
+    """End and form of the field at i, which `first` gave."""
     if i < n and data[i] == rules.quote:
         return _quoted(data, i, n, final, rules, memo)
     return _plain(data, i, n, rules)
@@ -143,41 +168,69 @@ def _next_line(data: Bytes, end: int, n: int, final: bool) -> int:
 
 
 @kernel
-def _record(data: Bytes, i: int, n: int, final: bool, rules: Rules, memo: Ints) -> tuple[int, int, int]:
-    """The record at i: number of fields, worst form of a field, start of the next record (0: not all here yet)."""
-    fields, worst, start = 0, PLAIN, i
+def _fields(data: Bytes, i: int, n: int, final: bool, rules: Rules, memo: Ints, text: int) -> tuple[int, int, int, int, bool]:
+    """The record at i: number of fields, worst form, start of the next record (0: not all here yet), the first field with a stray quote
+    (-1: none), whether there is any content. The quote that opens the field at `text` is taken for text."""
+    fields, worst, start, stray, content = 0, PLAIN, i, -1, False
     while True:
-        end, form = _field(data, start, n, final, rules, memo)
+        begin = first(data, start, n, rules)
+        end, form = _plain(data, begin, n, rules) if begin == text else field(data, begin, n, final, rules, memo)
         if form == MORE:
-            return fields, worst, 0
+            return fields, worst, 0, stray, content
+        if begin == text:
+            form = OPEN
         fields += 1
         worst = max(worst, form)
+        stray = begin if form == STRAY and stray < 0 else stray
+        content = content or content_end(data, begin, end, rules) > begin
         if data[end] == CR and not rules.cr:  # a quoted field before CR LF
             end += 1
         if data[end] != rules.sep:
-            return fields, worst, _next_line(data, end, n, final)
+            return fields, worst, _next_line(data, end, n, final), stray, content
         start = end + 1
 
 
 @kernel
-def _blank(data: Bytes, start: int, stop: int, rules: Rules) -> bool:
+def record(data: Bytes, i: int, n: int, final: bool, rules: Rules, memo: Ints) -> tuple[int, int, int, int, bool]:
+    """The record at i: number of fields, worst form of a field, start of the next record (0: not all here yet), the field whose opening
+    quote is text (-1: none), whether it is no record but blank."""
+    fields, form, following, stray, content = _fields(data, i, n, final, rules, memo, -1)
+    if following == 0:
+        return fields, form, 0, -1, False
+    if form == STRAY and rules.cols > 1 and fields != rules.cols:
+        again, odd, other, _, _ = _fields(data, i, n, final, rules, memo, stray)
+        if other == 0 and not final:
+            return fields, form, 0, -1, False
+        if again == rules.cols and other == following:
+            return again, odd, other, stray, False
     if rules.cols == 1:
-        return False
+        return fields, form, following, -1, False
+    return fields, form, following, -1, (fields != rules.cols and not content) or (fields == 1 and _blank(data, i, following, rules))
+
+
+@kernel
+def content_end(data: Bytes, i: int, end: int, rules: Rules) -> int:
+    """End of the text of an unquoted field: without the CR of CR LF."""
+    return end - 1 if end > i and data[end - 1] == CR and data[end] == LF and not rules.cr else end
+
+
+@kernel
+def _blank(data: Bytes, start: int, stop: int, rules: Rules) -> bool:
     for j in range(start, stop):
         c = data[j]
-        if c == rules.sep or not ((c == SPACE) | (c == LF) | (c == CR) | (c == TAB)):
+        if not ((c == SPACE) | (c == LF) | (c == CR) | (c == TAB)):
             return False
     return True
 
 
 @kernel
-def glance(data: Bytes, n: int, sep: int, final: bool) -> tuple[int, int, int]:
+def glance(data: Bytes, n: int, sep: int, quote: int, final: bool) -> tuple[int, int, int]:
     """Where the last whole record of data[:n] ends, the records and the delimiters up to there, quotes respected; three times as fast as
     `scan`. No records where a quote stands that neither opens nor closes a field nor is doubled: then only `scan` can tell."""
     i, opened, end, lines, seps, seen = 0, 0, 0, 0, 0, 0
     while i < n:
         c = data[i]
-        if c != 34:
+        if c != quote:
             if c == sep:
                 seen += 1
             elif c == LF:
@@ -185,13 +238,13 @@ def glance(data: Bytes, n: int, sep: int, final: bool) -> tuple[int, int, int]:
             i += 1
             continue
         before = data[i - 1] if i > 0 else LF
-        if before != sep and before != LF and before != 34:
+        if before != sep and before != LF and before != quote:
             return 0, 0, 0
-        opened = opened if before == 34 else i
+        opened = opened if before == quote else i
         i += 1
-        while i < n and data[i] != 34:  # the text of a quoted field: nothing in it counts
+        while i < n and data[i] != quote:  # the text of a quoted field: nothing in it counts
             i += 1
-        if i < n and (not _closes(data, i, n, sep) or i - opened > FIELD_LIMIT):
+        if i < n and (not _closes(data, i, n, sep, quote) or i - opened > FIELD_LIMIT):
             return 0, 0, 0
         i += 1
     if final and end < n:
@@ -200,12 +253,12 @@ def glance(data: Bytes, n: int, sep: int, final: bool) -> tuple[int, int, int]:
 
 
 @kernel
-def _closes(data: Bytes, i: int, n: int, sep: int) -> bool:
+def _closes(data: Bytes, i: int, n: int, sep: int, quote: int) -> bool:
     """Whether what follows the quote at i is the end of its field, or a second quote."""
     following = data[i + 1] if i + 1 < n else LF
     if following == CR and i + 2 < n:
         following = LF if data[i + 2] == LF else 0  # a lone CR ends nothing
-    return bool(following in (sep, LF, CR, 34))
+    return bool(following in (sep, LF, CR, quote))
 
 
 @kernel
@@ -214,130 +267,15 @@ def scan(data: Bytes, n: int, final: bool, rules: Rules, most: int) -> tuple[int
 
     With `final` the data ends with a line end and nothing follows.
     """
-    i, records, regular, memo = 0, 0, not rules.cr, np.zeros(3, np.int64)
+    i, records, regular, memo = 0, 0, not (rules.cr or rules.blanks), np.zeros(3, np.int64)
     while i < n and records < most:
-        fields, form, following = _record(data, i, n, final, rules, memo)
+        fields, form, following, _, blank = record(data, i, n, final, rules, memo)
         if following == 0:
             break
-        if fields == 1 and _blank(data, i, following, rules):
+        if blank:
             regular = False
         else:
             records += 1
             regular = regular and fields == rules.cols and form <= QUOTED
         i = following
     return i, records, regular
-
-
-@kernel
-def _content_end(data: Bytes, i: int, end: int, rules: Rules) -> int:
-    """End of the text of an unquoted field: without the CR of CR LF."""
-    return end - 1 if end > i and data[end - 1] == CR and data[end] == LF and not rules.cr else end
-
-
-@kernel
-def _spill_empty(data: Bytes, i: int, n: int, rules: Rules, memo: Ints) -> bool:
-    """Whether all fields after the expected number are empty."""
-    fields, start = 0, i
-    while True:
-        end, form = _field(data, start, n, True, rules, memo)
-        fields += 1
-        empty = 2 if form == QUOTED else 0
-        if fields > rules.cols and _content_end(data, start, end, rules) > start + empty:
-            return False
-        if data[end] == CR and not rules.cr:
-            end += 1
-        if data[end] != rules.sep:
-            return True
-        start = end + 1
-
-
-@kernel
-def _put_text(data: Bytes, i: int, end: int, form: int, rules: Rules, out: Bytes, at: int) -> int:
-    """Writes the field data[i:end] in plain quoting; returns where the output goes on."""
-    quote, first, last = rules.quote, i, end
-    if (form == REWRITE and data[i] != quote) or form == OPEN:
-        last = _content_end(data, i, end, rules)
-    closing = -1
-    if form in (REWRITE, STRAY) and data[i] == quote:
-        closing = end - 1
-        while data[closing] != quote:
-            closing -= 1
-        first = i + 1
-    out[at] = quote
-    at += 1
-    j = first
-    while j < last:
-        c = data[j]
-        if j == closing:
-            j += 1
-            continue
-        if j + 1 < closing:
-            following = data[j + 1]
-            escapes = rules.escape != 0 and c == rules.escape and ((following == quote) | (following == c))
-            if escapes or (c == quote and following == quote):
-                j += 1
-                c = following
-        if c == quote:
-            out[at] = quote
-            at += 1
-        out[at] = c
-        at += 1
-        j += 1
-    out[at] = quote
-    return at + 1
-
-
-@kernel
-def _put_field(data: Bytes, i: int, end: int, form: int, rules: Rules, out: Bytes, at: int) -> int:
-    if form >= REWRITE:
-        return _put_text(data, i, end, form, rules, out, at)
-    if form == PLAIN:
-        end = _content_end(data, i, end, rules)
-        if end > i and data[end - 1] == CR:
-            return _put_text(data, i, end, OPEN, rules, out, at)
-    size = end - i
-    out[at : at + size] = data[i:end]
-    return at + size
-
-
-@kernel
-def _put_record(data: Bytes, i: int, n: int, rules: Rules, memo: Ints, out: Bytes, at: int) -> int:
-    """Writes the first `cols` fields of the record at i, fewer padded with empty ones, and a line end."""
-    start, fields, more = i, 0, True
-    while fields < rules.cols:
-        if fields > 0:
-            out[at] = rules.sep
-            at += 1
-        fields += 1
-        if not more:
-            continue
-        end, form = _field(data, start, n, True, rules, memo)
-        at = _put_field(data, start, end, form, rules, out, at)
-        if data[end] == CR and not rules.cr:
-            end += 1
-        more = data[end] == rules.sep
-        start = end + 1
-    out[at] = LF
-    return at + 1
-
-
-@kernel
-def rewrite(data: Bytes, n: int, rules: Rules, records: Ints, out: Bytes) -> tuple[int, int, int]:
-    """Writes whole records anew so that a plain parser reads them: (bytes written, records, blank lines left out).
-
-    `records` gets a row each: start, end, fields, worst form, and 1 where the record is kept in the table.
-    """
-    i, at, count, blanks, memo = 0, 0, 0, 0, np.zeros(3, np.int64)
-    while i < n:
-        fields, form, following = _record(data, i, n, True, rules, memo)
-        if fields == 1 and _blank(data, i, following, rules):
-            blanks += 1
-        else:
-            keep = fields <= rules.cols or _spill_empty(data, i, n, rules, memo)
-            record = records[count]
-            record[0], record[1], record[2], record[3], record[4] = i, following, fields, form, 1 if keep else 0
-            count += 1
-            if keep:
-                at = _put_record(data, i, n, rules, memo, out, at)
-        i = following
-    return at, count, blanks

@@ -34,7 +34,7 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
     used = [i for i in range(max(map(len, filled))) if any(i < len(row) and _filled(row[i]) for row in filled)]
     table = [[row[i] if i < len(row) else "" for i in used] for row in filled]
     titles = _titles(table)
-    header, why = _header(table[titles:], options.header)
+    header, why = _header(table[titles:], None if options.header is None else bool(options.header))
     names, renamed = plain_names([_text(c) for c in table[titles]] if header else [f"column_{i + 1}" for i in range(len(used))])
     decisions = [*sheet]
     if titles:

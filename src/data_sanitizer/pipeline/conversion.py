@@ -1,4 +1,8 @@
-"""Reads a table as well as we can and writes it plainly, without changing a cell."""
+"""Reads a table as well as we can and writes it plainly, without changing a cell.
+
+CSV from CSV keeps the header as its author wrote it, empty and equal names too, and has none where there was none; all other formats need
+names that are unique.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ def convert(source: str, output: Path, options: ReadOptions, force: bool = False
         aside = output.with_name(f".{output.name}.{os.getpid()}.partial")
         try:
             with run_folder.translated(output):
-                formats.write(formats.lazy(reading), aside, name)
+                formats.write(formats.lazy(reading), aside, name, getattr(reading, "header", ()))
                 aside.replace(output)
         finally:
             aside.unlink(missing_ok=True)

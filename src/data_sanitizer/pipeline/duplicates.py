@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from data_sanitizer.duplicates.near import NearDuplicates
 
 Rows = NDArray[np.int64]  # rows counted over all sources
+_KEYS = 8  # the part of the memory that the keys of exact duplicates may take
+_PROGRAM = 300 << 20  # bytes of the program and what it works on at a time, and
+_A_ROW = 60  # bytes a row of a run in which near-duplicates are sought: measured with 1 to 10 million rows
+_LEAST = 64 << 20  # bytes for rows: no limit is kept below it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Found:
     exact: ExactDuplicates
     left: Left
     near: Near | None
+    unsought: str  # why near-duplicates were not sought although the recipe says so
     rows: Rows
     survivors: Rows
     alike: NDArray[np.bool_]  # removed as a near-duplicate, not as an exact one
@@ -69,16 +74,23 @@ class Found:
 
 
 def find(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, recipe: Recipe, scratch: Path, memory: int, threads: int) -> Found:
-    """Find the duplicates of the rows as cleaning left them; `memory` bounds the keys in bytes."""
-    same = exact.find(survey.keys, memory)
+    """Find the duplicates of the rows as cleaning left them, in `memory` bytes: where near-duplicates need more, they are not sought."""
+    same = exact.find(survey.keys, memory // _KEYS)
     left = _left(blocks, same, survey)
-    columns = recipe.duplicates.columns(list(survey.schema))
-    near = None
+    columns, near, unsought = recipe.duplicates.columns(list(survey.schema)), None, ""
     if recipe.duplicates.near and not recipe.duplicates.key and left.height > 1 and columns:
-        near = _near(blocks, left, columns, plan, scratch, threads)
-    if not recipe.duplicates.remove:
-        return Found(same, left, near, *_none_removed())
-    return Found(same, left, near, *_removed(same, left, near))
+        unsought = beyond(left.height, memory)
+        near = None if unsought else _near(blocks, left, columns, plan, scratch, threads)
+    removed = _removed(same, left, near) if recipe.duplicates.remove else _none_removed()
+    return Found(same, left, near, unsought, *removed)
+
+
+def beyond(rows: int, memory: int) -> str:
+    """Why near-duplicates cannot be sought in so many rows with so many bytes of memory; empty if they can."""
+    if rows * _A_ROW <= max(memory - _PROGRAM, _LEAST):
+        return ""
+    needed = (rows * _A_ROW + _PROGRAM) / 2**30
+    return f"the search in {rows:,} rows needs {needed:.1f} GB of memory, the limit is {memory / 2**30:.1f} GB (--memory-limit)"
 
 
 def _left(blocks: Sequence[CleanBlock], same: ExactDuplicates, survey: Survey) -> Left:
@@ -153,13 +165,13 @@ def belief(near: Near, places: Rows) -> NDArray[np.float32]:
 
 
 def described(found: Found) -> dict[str, Any] | None:
-    """What was learned in the search for near-duplicates, for profile.json; null where none were sought.
+    """What was learned in the search for near-duplicates, for profile.json; null where none were to be sought.
 
     Beside the figures of the model: `rows` that were compared, `prior_bits` (log2 of how likely any two of them are one entity), and
     `related_pairs` that are more likely related, as a household or two versions are, than one entity.
     """
     if found.near is None:
-        return None
+        return {"sought": False, "reason": found.unsought} if found.unsought else None
     near, rows = found.near.found, found.left.height
     pairs_a_row = max(near.figures.duplicates, 1 / rows)  # where there are hardly any, they are rounded to none
     prior = float(np.log2(min(0.5, 2 * pairs_a_row / (rows - 1))))

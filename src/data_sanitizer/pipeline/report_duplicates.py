@@ -33,8 +33,9 @@ def _least_bits(column: Mapping[str, Any]) -> float:
 
 def _near(figures: Mapping[str, Any] | None, rules: Mapping[str, Any]) -> dict[str, Any]:
     """Whether near-duplicates were sought, and if not, or if none may be removed, why."""
-    if figures is None:
-        return {"sought": False, "identifiable": None, "kind": None, "reason": _unsought(rules), "related_pairs": 0}
+    if figures is None or not figures.get("sought", True):
+        reason = _unsought(rules) if figures is None else figures["reason"]
+        return {"sought": False, "identifiable": None, "kind": None, "reason": reason, "related_pairs": 0}
     reason = figures.get("reason") or (None if rules.get("remove", True) else "the recipe keeps duplicates")
     return {
         "sought": True,

@@ -27,13 +27,13 @@ from data_sanitizer.recipe import Recipe, make_plan
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How to run; nothing here changes the result."""
+    """How to run; nothing here changes the result, but that too little memory for near-duplicates leaves them unsought."""
 
     output_format: str = "parquet"
     force: bool = False
     threads: int = 2
     block: int | None = None  # how much is read at a time, where it shall not be the usual
-    memory: int = 128 << 20  # bytes for the structures that grow with the table: the keys of its rows
+    memory: int = 1 << 30  # bytes that a run may take
     reading: ReadOptions = field(default_factory=ReadOptions)
     tell: Callable[[str], None] = lambda message: None  # gets what a user who waits should know
 
