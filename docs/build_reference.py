@@ -1,6 +1,6 @@
 """Writes the reference pages from the code, so that the two cannot disagree; a test compares them.
 
-python docs/build_reference.py           write cli.md, steps.md, formats.md, detectors.md and errors.md
+python docs/build_reference.py           write cli.md, steps.md, formats.md, detectors.md, errors.md, …
 python docs/build_reference.py --check   change nothing; fail where a page is not what the code says
 """
 
@@ -9,12 +9,15 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
 
 from data_sanitizer import errors, extensions
+from data_sanitizer.model import ReadLimits
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by build_reference.py from the code: change the code, then run `make docs`. -->"
@@ -34,8 +37,30 @@ def steps() -> str:
 
 def formats() -> str:
     """Every file format."""
-    intro = "A file is recognised by its content first, then by its ending; gzip and Zstandard compression are unwrapped on the way."
+    intro = "A file is recognised by its content first, then by its ending; gzip, Zstandard, bzip2 and xz "
+    intro += "compression, and a ZIP archive that holds one file, are unwrapped on the way."
     return _page("Formats", intro, [_format(name) for name in extensions.names("formats")])
+
+
+def stores() -> str:
+    """Every store with its settings."""
+    intro = (
+        "Where tables and runs can be, by the scheme of the URL. Settings come from the environment alone; where several variables are\n"
+        "named, the first that is set counts. How to use them: [Object stores](object-stores.md)."
+    )
+    return _page("Stores", intro, [_store(name) for name in extensions.names("stores")])
+
+
+def limits() -> str:
+    """Every limit of reading, with its default."""
+    intro = (
+        "What a source may ask of the program before it is refused. A limit protects; it changes no row of a source that is read. Set one "
+        "for a call with `--limit NAME=N`, for a machine with the environment variable `DATA_SANITIZER_LIMIT_NAME` (the name in capitals), "
+        "in Python with `ReadOptions(limits=ReadLimits(NAME=N))`. Limits other than these defaults are kept in `manifest.json`, so that "
+        "`verify` reads with the same ones. The error that names a limit is in [errors](errors.md)."
+    )
+    rows = [f"| `{f.name}` | {f.default:,} | {f.metadata['about']} |" for f in fields(ReadLimits)]
+    return _page("Limits", intro, ["\n".join(["| limit | default | what it bounds |", "|---|---|---|", *rows])])
 
 
 def detectors() -> str:
@@ -55,12 +80,54 @@ def error_tree() -> str:
     return _page("Errors", intro, [table])
 
 
+def settings_page() -> str:
+    """Every setting of the service, the variable that sets it, and its default."""
+    from data_sanitizer.settings import StorageSettings, variable
+
+    intro = "The service is set up by environment variables, read once at its start. Times are in seconds. Nobody has to set any of them."
+    rows = [f"| `{variable(f.name)}` | {_default(f.default)} | {f.metadata['doc']} |" for f in fields(StorageSettings)]
+    return _page("Settings", intro, ["\n".join(["| variable | default | what it says |", "|---|---|---|", *rows])])
+
+
+def schema_page() -> str:
+    """The relational schema as a picture and as tables."""
+    from data_sanitizer.storage.schema import metadata
+
+    intro = "The tables of the service, the same on Postgres and SQLite; [Storage](storage.md) says more. Every key holds the tenant."
+    tables = sorted(metadata.tables.values(), key=lambda t: t.name)
+    boxes = [f"    {t.name} {{\n" + "".join(f"        {_kind(c)} {c.name}{_role(c)}\n" for c in t.columns) + "    }" for t in tables]
+    keys = [(k, t) for t in tables for k in sorted(t.foreign_key_constraints, key=lambda k: str(k.name))]
+    lines = [f"    {k.referred_table.name} ||--o{{ {t.name} : {_link(k.column_keys)}" for k, t in keys]
+    return _page("The schema", intro, ["\n".join(["```mermaid", "erDiagram", *lines, *boxes, "```"])])
+
+
+def _kind(column: Any) -> str:
+    return str(column.type.__class__.__name__).lower()
+
+
+def _role(column: Any) -> str:
+    found = [name for name, true in (("PK", column.primary_key), ("FK", bool(column.foreign_keys))) if true]
+    return f" {', '.join(found)}" if found else ""
+
+
+def _link(columns: Sequence[str]) -> str:
+    return next((c for c in columns if c != "tenant_id"), "tenant_id")
+
+
+def _default(value: object) -> str:
+    return f"`{value}`" if value != "" else ""
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli,
     "steps.md": steps,
     "formats.md": formats,
+    "stores.md": stores,
+    "limits.md": limits,
     "detectors.md": detectors,
     "errors.md": error_tree,
+    "schema.md": schema_page,
+    "settings.md": settings_page,
 }
 
 
@@ -116,6 +183,20 @@ def _step(name: str) -> str:
 def _format(name: str) -> str:
     module = extensions.load("formats", name)
     return f"## {name}\n\n{_doc(module)}\n\nUsual endings: {', '.join(f'`{suffix}`' for suffix in module.SUFFIXES)}."
+
+
+def _store(name: str) -> str:
+    module = extensions.load("stores", name)
+    rows = [
+        f"| {', '.join(f'`{v}`' for v in f.metadata['variables'])} | {_cell(f.metadata['meaning'])} | {_default(f.default)} |"
+        for f in fields(module.Settings)
+    ]
+    table = "\n".join(["| variable | meaning | default |", "|---|---|---|", *rows]) if rows else "No settings."
+    return f"## {name}\n\n{_doc(module)}\n\n{table}"
+
+
+def _default(value: object) -> str:
+    return "" if value is None else "no" if value is False else f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def _detector(name: str) -> str:

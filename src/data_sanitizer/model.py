@@ -79,13 +79,22 @@ class ReadOptions:
     delimiter: str | None = None
     header: int | None = None  # how many rows name the columns; 0 (or False): none
     sheet: str | None = None
+    quote: str | None = None  # empty: fields are never quoted
+    escape: str | None = None  # empty: a quote inside a quoted field is doubled
+    skip_lines: int | None = None  # physical lines at the top that are not looked at
     mixed: tuple[
         tuple[str, str], ...
     ] = ()  # JSON: what to do with a key whose values differ in kind, as (key, policy); key "" is any other
     limits: ReadLimits = field(default_factory=ReadLimits)
-    quote: str | None = None  # empty: fields are never quoted
-    escape: str | None = None  # empty: a quote inside a quoted field is doubled
-    skip_lines: int | None = None  # physical lines at the top that are not looked at
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a store as it was when it was looked at."""
+
+    key: str
+    size: int  # bytes
+    version: str  # ETag or generation: another one as soon as the bytes are others
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +111,24 @@ class Action:
         "clean"  # clean: cells become other cells; convert: the column gets a type; flag: cells are marked; note: the column is marked
     )
     odd_only: bool = False  # every cell stays in which pass 1 saw nothing odd (see `profile._cells.odd_cells`)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """MinHash signatures of rows of one chunk of a delivery; the row is named by its 128-bit hash."""
+
+    dataset: str
+    delivery: int
+    chunk: int
+    hashes: NDArray[np.uint64]  # (n, 2)
+    signatures: NDArray[np.uint32]  # (n, numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a search for similar rows found: one line per pair, by query, then by falling similarity, then by hash."""
+
+    queries: NDArray[np.int64]  # (m,) which of the signatures asked for
+    hashes: NDArray[np.uint64]  # (m, 2) the row found
+    similarity: NDArray[np.float64]  # (m,) share of equal numbers in the two signatures, counted on all of them
+    degraded: bool = False  # the vector index did not answer; this is what the index in the process found

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from data_sanitizer.model import Action, Block, Decision, ReadOptions
+from data_sanitizer.model import Action, Block, Candidates, Decision, ReadOptions, Samples, StoredObject
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 class Source(Protocol):
@@ -31,6 +37,41 @@ class Source(Protocol):
 
     def stamp(self) -> object:
         """A plain value (numbers, texts, tuples of them) that is another one once the bytes have changed."""
+        ...
+
+
+class Store(Protocol):
+    """stores/: one bucket, as it is read. A module there is named after its URL scheme; it has `Settings`, a frozen dataclass whose fields
+    name their variables in the environment, and `bucket(name, settings)`, which gives a Store that is a WritableStore as well.
+
+    Requests are repeated where that can help, and errors are those of errors.py: InputNotFound, StoreRefused, StoreUnavailable."""
+
+    def find(self, key: str) -> StoredObject:
+        """The object as it is now; raises InputNotFound."""
+        ...
+
+    def listed(self, prefix: str) -> Iterator[StoredObject]:
+        """Every object whose key begins with `prefix`, in the order of their keys."""
+        ...
+
+    def read(self, found: StoredObject, start: int, size: int) -> bytes:
+        """Exactly these bytes of the object as it was found; raises InputChanged where it is another one by now."""
+        ...
+
+
+class WritableStore(Protocol):
+    """stores/: one bucket, as it is written. An object is visible only when it is complete; what fails leaves nothing."""
+
+    def write(self, key: str, pieces: Iterable[bytes], *, new: bool = False) -> StoredObject:
+        """An object of these bytes, given in pieces of any size; with `new` raises OutputExists where there is one already."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens where there is none."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Give up every upload of this object that was begun and not completed, whoever began it."""
         ...
 
 
@@ -91,4 +132,41 @@ class Detector(Protocol):
 
     def valid(self, text: str) -> bool:
         """The checksum or the plausibility that the pattern cannot express."""
+        ...
+
+
+class Database(Protocol):
+    """storage/: a relational database. The statements are the same for all; a module gives what differs, as `connect(config)`."""
+
+    dialect: str  # as SQLAlchemy names it
+
+    def transaction(self, tenant: str, *, read_only: bool = False) -> AbstractContextManager[sa.Connection]:
+        """A transaction that sees and writes what belongs to this tenant alone; errors are those of errors.py."""
+        ...
+
+    def stage(self, connection: sa.Connection, table: sa.Table, columns: Mapping[str, pl.Series | NDArray[Any]]) -> sa.Table:
+        """Put many rows into a temporary table with these columns of `table` (and `place`, their number from 0), for this transaction."""
+        ...
+
+    def close(self) -> None:
+        """Give all connections back."""
+        ...
+
+
+class Vectors(Protocol):
+    """storage/: an index of MinHash signatures, by tenant and dataset. It can be rebuilt from the database and is never the truth."""
+
+    def upsert(self, tenant: str, batch: Samples) -> None:
+        """Add signatures; the same batch again changes nothing."""
+        ...
+
+    def search(self, tenant: str, dataset: str, signatures: NDArray[np.uint32], limit: int, threshold: float, expected: int) -> Candidates:
+        """For each signature the most similar ones of the dataset, at most `limit`, with at least the similarity `threshold`.
+
+        Raises VectorsUnavailable where it does not hold as many signatures of the dataset as `expected`.
+        """
+        ...
+
+    def delete(self, tenant: str, dataset: str, delivery: int | None) -> None:
+        """Forget a delivery, or all of the dataset."""
         ...

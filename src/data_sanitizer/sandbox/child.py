@@ -75,7 +75,9 @@ class _Serving:
         self._readings[reading] = opened
         schema = f"schema-{reading}.arrow"
         pl.DataFrame(schema=dict(opened.schema)).write_ipc(self._folder / schema)
-        return {"schema": schema, "format": opened.format, "decisions": _told(opened.decisions)}
+        header = getattr(opened, "header", ())
+        return {"schema": schema, "format": opened.format, "decisions": _told(opened.decisions),
+                "header": None if header is None else list(header)}  # fmt: skip
 
     def _source(self, name: str, path: str | None, far: int) -> Source:
         from data_sanitizer.formats._sources import LocalFile

@@ -93,6 +93,7 @@ class SandboxedReading:
     format: str
     schema: Mapping[str, pl.DataType]
     decisions: tuple[Decision, ...]
+    header: tuple[str, ...] | None  # what stands above the columns of a text where that is not their names; None: nothing
 
     def __init__(self, sandbox: Sandbox, number: int, source: Source, options: ReadOptions, block: int | None) -> None:
         self.name = source.name
@@ -122,7 +123,7 @@ class SandboxedReading:
             self._opened_in = child
             schema = self._checked(lambda: pl.read_ipc_schema(self._sandbox.folder / Path(str(told.get("schema"))).name))
             self.format, self.schema = str(told.get("format")), pl.Schema(schema)
-            self.decisions = self._decided(told.get("decisions"))
+            self.decisions, self.header = self._decided(told.get("decisions")), _header(told.get("header"), len(schema))
         return child
 
     def _open(self, child: process.ReaderProcess) -> dict[str, Any]:
@@ -157,5 +158,17 @@ class SandboxedReading:
         return errors.ReaderCrashed(path=self.name, why="what its reader wrote made no sense")
 
 
+def _header(told: object, width: int) -> tuple[str, ...] | None:
+    """What stands above the columns where that is not their names, as `formats.write` takes it."""
+    if told is None:
+        return None
+    labels = tuple(map(str, told)) if isinstance(told, list) else ()
+    return labels if len(labels) == width else ()
+
+
 def _extent(told: Mapping[str, Any]) -> blocks.Extent:
     return blocks.Extent(int(told["first"]), int(told["height"]), bool(told["gaps"]), bool(told["issues"]))
+
+
+def _header(told: Any) -> tuple[str, ...] | None:
+    return None if told is None else tuple(map(str, told))
