@@ -93,7 +93,6 @@ class SandboxedReading:
     format: str
     schema: Mapping[str, pl.DataType]
     decisions: tuple[Decision, ...]
-    header: tuple[str, ...] | None  # what stands above the columns of a text where that is not their names; None: nothing
 
     def __init__(self, sandbox: Sandbox, number: int, source: Source, options: ReadOptions, block: int | None) -> None:
         self.name = source.name
@@ -168,7 +167,3 @@ def _header(told: object, width: int) -> tuple[str, ...] | None:
 
 def _extent(told: Mapping[str, Any]) -> blocks.Extent:
     return blocks.Extent(int(told["first"]), int(told["height"]), bool(told["gaps"]), bool(told["issues"]))
-
-
-def _header(told: Any) -> tuple[str, ...] | None:
-    return None if told is None else tuple(map(str, told))
