@@ -37,6 +37,12 @@ def test_a_file_that_kills_its_reader_is_refused_and_the_next_is_cleaned(
     assert out.with_suffix(".csv").read_text() == table.read_text()
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_a_table_is_converted_to_any_format(ending: str, table: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    done = call(capfd, "convert", table, "-o", tmp_path / f"plain.{ending}")
+    assert (done.code, left_over(tmp_path)) == (0, [f"plain.{ending}", "table.csv"]), done.err
+
+
 def test_no_reader_outlives_a_program_that_is_killed(tmp_path: Path) -> None:
     """Killed while the reader is at work, and busy where it cannot look whether anybody waits for it."""
     script = (

@@ -172,6 +172,14 @@ def test_few_blocks_wait_and_none_is_left(sandbox: Sandbox, tmp_path: Path) -> N
     assert len(list(sandbox.folder.glob("*-*.arrow"))) == 1
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_block_names_the_file_that_its_receiver_may_move(keep: bool, sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.keep = keep
+    found = [block.file for block in sandbox.open(tmp_path / "good.csv", ReadOptions()).blocks()]
+    assert [bool(file and file.exists()) for file in found] == [keep]
+    assert [file is None for file in found] == [not keep]
+
+
 def test_a_forged_block_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:
     reading = sandbox.open(tmp_path / "good.csv", ReadOptions())
     told = {"file": "../../good.csv", "first": 0, "height": 2, "gaps": False, "issues": False}
