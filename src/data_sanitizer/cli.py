@@ -145,9 +145,9 @@ def clean(inputs: tuple[str, ...], output: Path | Location | None, output_format
           memory_limit: int, threads: int | None, as_json: bool, quiet: bool, force: bool, **reading: Any) -> None:  # fmt: skip
     """Clean tables: repair what is certain, remove duplicates, flag the rest, record everything.
 
-    INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also gzip or zstd compressed, or - for standard input; a path, a URL
-    (s3://bucket/key, gs://bucket/key), a pattern ('s3://bucket/in/*.csv') or everything below a URL that ends with /. Several inputs are
-    cleaned as one table.
+    INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also compressed or alone in a ZIP archive, or - for standard input; a
+    path, a URL (s3://bucket/key, gs://bucket/key), a pattern ('s3://bucket/in/*.csv') or everything below a URL that ends with /. Several
+    inputs are cleaned as one table.
     """
     if output is None and not (dry_run or check):
         raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")

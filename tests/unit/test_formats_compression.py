@@ -134,7 +134,7 @@ def test_a_bomb_is_never_unpacked_in_one_piece(kind: str, tmp_path: Path) -> Non
     (tmp_path / "t").write_bytes(PACKERS[kind](bytes(40_000_000)))
     with _bytes.open_bytes(tmp_path / "t", "t") as stream:
         assert isinstance(stream, _compression.Unpacked)
-        longest = max(len(data) for data in iter(stream._next, b""))
+        longest = max(len(data) for data in iter(stream.following, b""))
     assert longest <= _compression.PIECE or kind == "zstd"
 
 

@@ -101,7 +101,9 @@ def _look(path: Path | Source, name: str, suffix: str, options: ReadOptions) -> 
     if isinstance(path, Path) and path.is_dir():
         raise errors.InputIsDirectory(path=name)
     with _bytes.open_file(path, name) as file:
-        packed = _compression.packing(file, name, options.limits) is not None
+        packed = _compression.packing(file, name, options.limits)
+        if packed:
+            _compression.refuse_bomb(file, packed, name, options.limits)
     with _bytes.open_bytes(path, name, limits=options.limits) as stream:
         head = _bytes.read_up_to(stream, _bytes.SAMPLE)
     if not head.strip():
@@ -109,8 +111,8 @@ def _look(path: Path | Source, name: str, suffix: str, options: ReadOptions) -> 
     if packed and _compression.kind(head) and not _content.is_document(head):
         raise errors.UnsupportedContent(path=name, found="compressed data inside compressed data")
     if options.format:
-        return options.format, packed
-    return _content.find(head, len(head) < _bytes.SAMPLE, path, name, suffix, options.limits), packed
+        return options.format, bool(packed)
+    return _content.find(head, len(head) < _bytes.SAMPLE, path, name, suffix, options.limits), bool(packed)
 
 
 def _plain_file(path: Path | Source, name: str, scratch: Path, limits: ReadLimits) -> Path:

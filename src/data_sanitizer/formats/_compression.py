@@ -18,6 +18,8 @@ from data_sanitizer.formats import _archive
 from data_sanitizer.model import ReadLimits
 
 PIECE = 1 << 18
+_INPUT = 1 << 14  # compressed bytes read at a time: few, so that what was read is about what was unpacked
+_FIRST_LOOK = 16 << 20  # bytes
 _ZSTD_PIECE = 1 << 12  # compressed bytes a step: a zstd block of 128 KB can hide in 4 bytes, so this bounds one step at 128 MB
 _DICTIONARY = 256 << 20  # bytes that xz may ask for; `xz -9` asks for 65 MB
 _DAMAGE = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
@@ -65,11 +67,23 @@ class Allowance:
         raise errors.DecompressionLimit(path=self._name, found=found, limit=limit, most=getattr(self._limits, limit))
 
 
+def refuse_bomb(file: BinaryIO, packed: str, name: str, limits: ReadLimits) -> None:
+    """Raises DecompressionLimit for a file that unpacks to too much from its start on, before anything is done with what it holds.
+
+    Others cost no more than their first megabytes: it stops as soon as the ratio is a usual one. What comes later is counted while it is
+    read.
+    """
+    stream = Unpacked(file, packed, name, limits)
+    while stream.following():
+        if stream.used > _FIRST_LOOK and stream.used <= limits.unpacked_ratio * file.tell():
+            return
+
+
 class Pieces(io.RawIOBase):
     """A readable stream over a function that gives the next bytes, empty at the end."""
 
     def __init__(self, following: Callable[[], bytes], source: Any) -> None:
-        self._next, self._source, self._rest = following, source, memoryview(b"")
+        self.following, self._source, self._rest = following, source, memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -77,7 +91,7 @@ class Pieces(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         target = memoryview(buffer).cast("B")
         if not self._rest:
-            self._rest = memoryview(self._next())
+            self._rest = memoryview(self.following())
         size = min(len(target), len(self._rest))
         target[:size] = self._rest[:size]
         self._rest = self._rest[size:]
@@ -102,6 +116,11 @@ class Unpacked(Pieces):
         ways = {"zip": self._unzip, "zstd": self._unzstd}
         super().__init__(self._counted(ways.get(packed, self._unpack)), file)
 
+    @property
+    def used(self) -> int:
+        """Bytes that came out so far."""
+        return self._allowance.used
+
     def _counted(self, following: Callable[[], bytes]) -> Callable[[], bytes]:
         def counted() -> bytes:
             data = following()
@@ -120,7 +139,7 @@ class Unpacked(Pieces):
         """The next bytes of gzip, bzip2 or xz: one member after the other; zeros between them are padding."""
         while True:
             if not self._input and (self._engine is None or self._engine.needs_input):
-                self._input = self._file.read(PIECE)
+                self._input = self._file.read(_INPUT)
             if self._engine is None:
                 start, self._input = self._input, self._input.lstrip(b"\0")
                 if not self._input:
@@ -146,7 +165,7 @@ class Unpacked(Pieces):
 
     def _unzip(self) -> bytes:
         try:
-            return self._member.read(PIECE)
+            return self._member.read(_INPUT)
         except EOFError as error:
             raise self._truncated() from error
         except (*_DAMAGE, _archive.BadZipFile) as error:

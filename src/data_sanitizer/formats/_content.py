@@ -105,9 +105,10 @@ def _ole(head: bytes, name: str) -> str:
 def _text(text: str, suffix: str) -> str:
     """csv, json or jsonl; a text that is none of them clearly is what its name says, so that its reader can tell what is wrong."""
     start = text.lstrip("\ufeff \r\n\t")
-    lines = [line for line in start.split("\n") if line.strip()][:_FIRST_LINES]
+    lines = [line for line in start.split("\n" if "\n" in start else "\r") if line.strip()][:_FIRST_LINES]
     objects = sum(_is_object(line) for line in lines)
-    if start.startswith("{") and objects and (suffix != "json" or len(lines) > 1):
+    each = objects and (_is_object(lines[0]) or 2 * objects > len(lines))  # a document may have whole objects on some of its lines
+    if start.startswith("{") and each and (suffix != "json" or len(lines) > 1):
         return "jsonl"
     if _opens_json(start):
         return "jsonl" if suffix == "jsonl" and objects else "json"
