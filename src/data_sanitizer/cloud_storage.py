@@ -26,6 +26,7 @@ from data_sanitizer import formats, settings
 from data_sanitizer.errors import UsageError
 from data_sanitizer.formats._frozen import Frozen
 from data_sanitizer.model import Decision, ReadOptions, RowIssue
+from data_sanitizer.sandbox.reading import Sandbox
 from data_sanitizer.stores import Location, Stores, is_url
 from data_sanitizer.stores._parts import of_file
 from data_sanitizer.stores._stream import StoredSource
@@ -62,8 +63,8 @@ class FileReader:
         replaced meanwhile.
         """
         source = StoredSource(self._location, self._location.store.find(self._location.key))
-        with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-            reading = formats.open_source(source, self._options, Path(scratch), chunk)
+        with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, Sandbox(Path(scratch)) as reader:
+            reading = reader.open(source, self._options, chunk)
             self.quarantined = []
             for block in reading.blocks():
                 self.quarantined += block.quarantined

@@ -40,7 +40,7 @@ def read(path: Path | Source, name: str, options: ReadOptions, scratch: Path, bl
         raise errors.EmptyInput(path=name)
     text = _bytes.as_utf8(sample)[0].decode("utf-8", errors="strict" if complete else "ignore").encode("utf-8")
     ends = _line_ends.unusual(text)
-    favourite = _favourite(path if isinstance(path, Path) else Path(name))
+    favourite = _favourite(path, name)
     dialect = _dialect.detect(text.replace(ends, b"\n") if ends else text, complete, options, favourite)
     checked_names(dialect.names, options.limits, name)
     found = [d for d in (_encoding.decision(encoding, evidence), _told(ends)) if d]
@@ -79,8 +79,9 @@ def _must_be_possible(options: ReadOptions) -> None:
         raise errors.UsageError(why="The number of lines to skip and of header rows is 0 or more.")
 
 
-def _favourite(path: Path) -> str | None:
-    return next((_FAVOURITES[s] for s in reversed(path.suffixes) if s in _FAVOURITES), None)
+def _favourite(path: Path | Source, name: str) -> str | None:
+    suffixes = (path if isinstance(path, Path) else Path(name)).suffixes
+    return next((_FAVOURITES[s] for s in reversed(suffixes) if s in _FAVOURITES), None)
 
 
 def _sample(path: Path | Source, name: str, encoding: str, limits: ReadLimits) -> tuple[bytes, bool]:
