@@ -1,6 +1,6 @@
 """Writes the reference pages from the code, so that the two cannot disagree; a test compares them.
 
-python docs/build_reference.py           write cli.md, steps.md, formats.md, limits.md, detectors.md and errors.md
+python docs/build_reference.py           write cli.md, steps.md, formats.md, stores.md, limits.md, detectors.md and errors.md
 python docs/build_reference.py --check   change nothing; fail where a page is not what the code says
 """
 
@@ -41,6 +41,15 @@ def formats() -> str:
     return _page("Formats", intro, [_format(name) for name in extensions.names("formats")])
 
 
+def stores() -> str:
+    """Every store with its settings."""
+    intro = (
+        "Where tables and runs can be, by the scheme of the URL. Settings come from the environment alone; where several variables are\n"
+        "named, the first that is set counts. How to use them: [Object stores](object-stores.md)."
+    )
+    return _page("Stores", intro, [_store(name) for name in extensions.names("stores")])
+
+
 def limits() -> str:
     """Every limit of reading, with its default."""
     intro = (
@@ -74,6 +83,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli,
     "steps.md": steps,
     "formats.md": formats,
+    "stores.md": stores,
     "limits.md": limits,
     "detectors.md": detectors,
     "errors.md": error_tree,
@@ -132,6 +142,20 @@ def _step(name: str) -> str:
 def _format(name: str) -> str:
     module = extensions.load("formats", name)
     return f"## {name}\n\n{_doc(module)}\n\nUsual endings: {', '.join(f'`{suffix}`' for suffix in module.SUFFIXES)}."
+
+
+def _store(name: str) -> str:
+    module = extensions.load("stores", name)
+    rows = [
+        f"| {', '.join(f'`{v}`' for v in f.metadata['variables'])} | {_cell(f.metadata['meaning'])} | {_default(f.default)} |"
+        for f in fields(module.Settings)
+    ]
+    table = "\n".join(["| variable | meaning | default |", "|---|---|---|", *rows]) if rows else "No settings."
+    return f"## {name}\n\n{_doc(module)}\n\n{table}"
+
+
+def _default(value: object) -> str:
+    return "" if value is None else "no" if value is False else f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def _detector(name: str) -> str:

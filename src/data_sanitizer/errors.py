@@ -12,6 +12,7 @@
     │   └── NotInRun
     ├── InputError                 exit 3   the input cannot be read, or is refused
     │   ├── InputNotFound
+    │   ├── NothingMatches
     │   ├── InputIsDirectory
     │   ├── InputUnreadable
     │   ├── EmptyInput
@@ -26,7 +27,9 @@
     │   │   ├── FieldTooLarge
     │   │   ├── RowTooLarge
     │   │   ├── JsonDepth
-    │   │   └── ParquetLimit
+    │   │   ├── ParquetLimit
+    │   │   └── ReaderLimit
+    │   ├── ReaderCrashed
     │   ├── MalformedInput
     │   │   ├── MalformedSpreadsheet
     │   │   ├── MalformedParquet
@@ -34,9 +37,12 @@
     │   ├── TruncatedInput
     │   ├── SheetNotFound
     │   └── InputChanged
+    ├── ReaderFailed               exit 5   a bug of ours
     └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
         ├── DiskFull
-        └── OutputNotWritable
+        ├── OutputNotWritable
+        ├── StoreRefused
+        └── StoreUnavailable
 
 The docstring of a class is its message; the names in braces are the facts that the caller gives. A message says what, where,
 why and what to do, and never quotes the content of a cell.
@@ -125,6 +131,12 @@ class InputNotFound(InputError):
     """{path} does not exist. Check the spelling and the folder you are in."""
 
 
+class NothingMatches(InputError):
+    """No file matches {path}. Check the spelling; the * of a pattern stops at /, ** does not, and names that begin with . or _ are
+    passed over.
+    """
+
+
 class InputIsDirectory(InputError):
     """{path} is a folder. Give the files in it, for example {path}/*.csv."""
 
@@ -203,6 +215,14 @@ class ParquetLimit(LimitExceeded):
     """
 
 
+class ReaderLimit(LimitExceeded):
+    """{path} takes too much to read: {found}, and that is {most}. Where you trust the file, set a larger one with --limit {limit}=N."""
+
+
+class ReaderCrashed(InputError):
+    """{path} cannot be read: {why}. Nothing else was harmed. Check that it was copied completely, or export it again in another format."""
+
+
 class MalformedInput(InputError):
     """{path} is not valid {format}: {why}. Export it again, or name the right format if the guess is wrong."""
 
@@ -231,6 +251,10 @@ class InputChanged(InputError):
     """{path} changed while it was being read. Wait until it is complete, then run again."""
 
 
+class ReaderFailed(DataSanitizerError):
+    """The reader of {path} met a bug in Data Sanitizer ({kind} at {place}). Please report it; the file itself need not be sent."""
+
+
 class EnvironmentFailed(DataSanitizerError):
     """{path}: {why}."""
 
@@ -243,3 +267,12 @@ class DiskFull(EnvironmentFailed):
 
 class OutputNotWritable(EnvironmentFailed):
     """{path} cannot be written: {why}. Check that the folder exists and that you may write to it."""
+
+
+class StoreRefused(EnvironmentFailed):
+    """{path}: the store refuses ({why}). Check the credentials in the environment, and the rights that docs/object-stores.md lists."""
+
+
+class StoreUnavailable(EnvironmentFailed):
+    """{path}: the store does not answer as it should ({why}), though asked {tries} times. Try again later; nothing incomplete was left
+    under the final name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ class Block:
     frame: pl.DataFrame
     quarantined: tuple[RowIssue, ...] = ()
     flagged: tuple[RowIssue, ...] = ()
+    file: Path | None = None  # an uncompressed Arrow IPC file with `frame`, and its neighbours: the receiver may move it
 
 
 def _limit(default: int, about: str) -> Any:
@@ -62,6 +64,9 @@ class ReadLimits:
     depth: int = _limit(64, "levels of nesting in JSON, Parquet and Arrow")
     exponent: int = _limit(400, "a number with a larger exponent stays text")
     batch_bytes: int = _limit(128 << 20, "values of a Parquet or Arrow file that are handed on at a time")
+    reader_memory: int = _limit(4 << 30, "memory that the process which reads may take; what the libraries need to start is not counted")
+    reader_seconds: int = _limit(600, "processor seconds that it may take until it gives an answer: what the source is, or the next rows")
+    reader_disk: int = _limit(64 << 30, "space that it may take on disk")
     footer_bytes: int = _limit(64 << 20, "the footer of a Parquet or Arrow file, which is read as a whole")
 
 
@@ -81,6 +86,15 @@ class ReadOptions:
         tuple[str, str], ...
     ] = ()  # JSON: what to do with a key whose values differ in kind, as (key, policy); key "" is any other
     limits: ReadLimits = field(default_factory=ReadLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a store as it was when it was looked at."""
+
+    key: str
+    size: int  # bytes
+    version: str  # ETag or generation: another one as soon as the bytes are others
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,18 @@ from typing import BinaryIO, cast
 
 from data_sanitizer import errors
 from data_sanitizer.formats._compression import PIECE, Pieces, Unpacked, packing
+from data_sanitizer.formats._sources import as_source
 from data_sanitizer.model import ReadLimits
+from data_sanitizer.ports import Source
 
 BLOCK = 12 << 20  # bytes: large enough that the calls for each block cost little beside it, small enough that a few stay below 150 MB
 SAMPLE = 1 << 20  # bytes looked at before anything is decided
 
 
-def open_file(path: Path, name: str) -> BinaryIO:
-    """The file as it lies on disk, unbuffered; raises InputNotFound, InputIsDirectory or InputUnreadable."""
+def open_file(place: Path | Source, name: str) -> BinaryIO:
+    """The source's bytes as they are stored, unbuffered; raises InputNotFound, InputIsDirectory or InputUnreadable."""
     try:
-        return cast("BinaryIO", path.open("rb", buffering=0))
+        return cast("BinaryIO", as_source(place, name).open())
     except FileNotFoundError as error:
         raise errors.InputNotFound(path=name) from error
     except IsADirectoryError as error:
@@ -30,11 +32,11 @@ def open_file(path: Path, name: str) -> BinaryIO:
         raise errors.InputUnreadable(path=name, why=os.strerror(error.errno or 0)) from error
 
 
-def open_bytes(path: Path, name: str, encoding: str = "utf-8", limits: ReadLimits | None = None) -> io.RawIOBase:
+def open_bytes(place: Path | Source, name: str, encoding: str = "utf-8", limits: ReadLimits | None = None) -> io.RawIOBase:
     """The table's bytes as UTF-8 without a byte order mark; raises TruncatedInput, MalformedInput, ArchiveRejected or DecompressionLimit
     where unpacking or decoding fails.
     """
-    file, limits = open_file(path, name), limits or ReadLimits()
+    file, limits = open_file(place, name), limits or ReadLimits()
     packed = packing(file, name, limits)
     stream = cast("io.RawIOBase", file) if packed is None else Unpacked(file, packed, name, limits)
     if encoding in ("utf-8", "utf-8-sig"):
@@ -69,16 +71,15 @@ def not_written(path: Path, error: OSError) -> errors.EnvironmentFailed:
     return errors.OutputNotWritable(path=str(path), why=os.strerror(error.errno or errno.EIO))
 
 
-def stamp(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is written to or replaced."""
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns, facts.st_ino
+def stamp(place: Path | Source) -> object:
+    """What changes when a source is written to or replaced."""
+    return as_source(place, "").stamp()
 
 
-def must_be_unchanged(path: Path, name: str, before: tuple[int, int, int]) -> None:
-    """Raises InputChanged where the file is not the one that `before` was taken of."""
+def must_be_unchanged(place: Path | Source, name: str, before: object) -> None:
+    """Raises InputChanged where the source is not the one that `before` was taken of."""
     try:
-        same = stamp(path) == before
+        same = stamp(place) == before
     except OSError as error:
         raise errors.InputChanged(path=name) from error
     if not same:

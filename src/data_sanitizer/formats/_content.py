@@ -9,7 +9,9 @@ from pathlib import Path
 
 from data_sanitizer import errors
 from data_sanitizer.formats import _archive, _dialect, _encoding
+from data_sanitizer.formats._bytes import open_file
 from data_sanitizer.model import ReadLimits
+from data_sanitizer.ports import Source
 
 _OTHERS = (
     (b"\x89PNG\r\n", "a PNG image"),
@@ -40,7 +42,7 @@ def is_document(head: bytes) -> bool:
     return any(member in head for member in (b"[Content_Types].xml", b"_rels/.rels", b"xl/", b"mimetypeapplication/"))
 
 
-def find(head: bytes, complete: bool, path: Path, name: str, suffix: str, limits: ReadLimits) -> str:
+def find(head: bytes, complete: bool, path: Path | Source, name: str, suffix: str, limits: ReadLimits) -> str:
     """The format of a file that begins with `head` (unpacked; `path` has all of it where it is a ZIP); raises UnsupportedContent."""
     if head.startswith(b"PAR1"):
         return "parquet"
@@ -72,8 +74,8 @@ def _refuse_others(head: bytes, name: str) -> None:
         raise errors.UnsupportedContent(path=name, found=f"binary data (byte {controls[0]} is {head[controls[0]]:#04x})")
 
 
-def _zip(path: Path, name: str, limits: ReadLimits) -> str:
-    with path.open("rb") as file:
+def _zip(path: Path | Source, name: str, limits: ReadLimits) -> str:
+    with open_file(path, name) as file:
         archive = _archive.names(file, name, limits)
         members = set(archive.namelist()) if archive else set()
         kind = _start_of(archive, "mimetype") if archive and "mimetype" in members else b""

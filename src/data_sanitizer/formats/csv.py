@@ -24,12 +24,13 @@ from data_sanitizer.formats._line_ends import WithLineFeeds
 from data_sanitizer.formats._sizes import long_rows
 from data_sanitizer.formats._tally import Tally
 from data_sanitizer.model import Block, Decision, ReadLimits, ReadOptions
+from data_sanitizer.ports import Source
 
 SUFFIXES = ("csv", "tsv", "tab", "txt", "psv", "dat")
 _FAVOURITES = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
 
 
-def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int = _bytes.BLOCK) -> Delimited:
+def read(path: Path | Source, name: str, options: ReadOptions, scratch: Path, block: int = _bytes.BLOCK) -> Delimited:
     """Finds encoding, signs and header from the first megabyte; `block` is the number of bytes parsed at once."""
     _must_be_possible(options)
     raw, complete = _sample(path, name, "utf-8", options.limits)
@@ -39,7 +40,8 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
         raise errors.EmptyInput(path=name)
     text = _bytes.as_utf8(sample)[0].decode("utf-8", errors="strict" if complete else "ignore").encode("utf-8")
     ends = _line_ends.unusual(text)
-    dialect = _dialect.detect(text.replace(ends, b"\n") if ends else text, complete, options, _favourite(path))
+    favourite = _favourite(path if isinstance(path, Path) else Path(name))
+    dialect = _dialect.detect(text.replace(ends, b"\n") if ends else text, complete, options, favourite)
     checked_names(dialect.names, options.limits, name)
     found = [d for d in (_encoding.decision(encoding, evidence), _told(ends)) if d]
     return Delimited(path, name, encoding, dialect, ends, (*found, *dialect.decisions), block, options.limits)
@@ -81,7 +83,7 @@ def _favourite(path: Path) -> str | None:
     return next((_FAVOURITES[s] for s in reversed(path.suffixes) if s in _FAVOURITES), None)
 
 
-def _sample(path: Path, name: str, encoding: str, limits: ReadLimits) -> tuple[bytes, bool]:
+def _sample(path: Path | Source, name: str, encoding: str, limits: ReadLimits) -> tuple[bytes, bool]:
     """The first megabyte in UTF-8 (cut at a character) and whether that is all there is."""
     with _bytes.open_bytes(path, name, encoding, limits) as stream:
         data = _bytes.read_up_to(stream, _bytes.SAMPLE + 1)
@@ -94,8 +96,8 @@ class Delimited:
     format = "csv"
     schema: Mapping[str, pl.DataType]
 
-    def __init__(self, path: Path, name: str, encoding: str, dialect: _dialect.Dialect, ends: bytes | None, found: tuple[Decision, ...],
-                 block: int, limits: ReadLimits) -> None:  # fmt: skip
+    def __init__(self, path: Path | Source, name: str, encoding: str, dialect: _dialect.Dialect, ends: bytes | None,
+                 found: tuple[Decision, ...], block: int, limits: ReadLimits) -> None:  # fmt: skip
         self.name, self.decisions, self.dialect = name, found, dialect
         self.header = dialect.layout.labels
         self.schema = pl.Schema(dict.fromkeys(dialect.names, pl.String()))

@@ -19,13 +19,16 @@ from types import ModuleType
 
 import polars as pl
 
-from data_sanitizer import extensions, formats, ledger, run_folder
+from data_sanitizer import extensions, formats, inputs, ledger, run_folder
 from data_sanitizer.errors import OutputExists, UsageError
 from data_sanitizer.model import Action, Block, ReadOptions, RowIssue
 from data_sanitizer.pipeline import pass1
 from data_sanitizer.pipeline.output import drained
 from data_sanitizer.ports import Reading
 from data_sanitizer.recipe import DuplicateRules, Recipe, converts, make_plan
+from data_sanitizer.sandbox.reading import Sandbox
+from data_sanitizer.stores import Location, Stores
+from data_sanitizer.stores._parts import of_file
 
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".arrow": "arrow", ".feather": "arrow"}
 _TYPED = ("parquet", "arrow")
@@ -33,30 +36,45 @@ _TYPES = Recipe("types", (("booleans", {"words": "true/false"}), ("numbers", {})
 _NAMED = 5  # records that a line about those kept out names
 
 
-def convert(source: str, output: Path, options: ReadOptions, force: bool = False) -> list[str]:
+def convert(source: str, output: Path | Location, options: ReadOptions, force: bool = False, stores: Stores | None = None) -> list[str]:
     """Write the source to `output` in the format its ending names; returns what was decided and what was kept out, a line each."""
-    name = _BY_SUFFIX.get(output.suffix.lower())
-    if name is None:
-        raise UsageError(why=f"The ending {output.suffix!r} names no format to write. Known endings: {', '.join(_BY_SUFFIX)}.")
-    if output.exists() and not force:
-        raise OutputExists(path=output)
-    issues, types = _Issues(), list[str]()
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, _aside(output) as aside:
-        reading = formats.open_source(source, options, Path(scratch))
-        if name in _TYPED:
-            types = _write_typed(reading, aside, name, Path(scratch), issues)
-        else:
-            drained(
-                lambda: _plain(reading, issues),
-                reading.schema,
-                lambda table: formats.write(table, aside, name, getattr(reading, "header", ())),
-            )
+    suffix = Path(output.name).suffix.lower()
+    if suffix not in _BY_SUFFIX:
+        raise UsageError(why=f"The ending {suffix!r} names no format to write. Known endings: {', '.join(_BY_SUFFIX)}.")
+    places = inputs.found([source], stores or Stores())
+    if len(places) > 1:
+        raise UsageError(why=f"{source} means {len(places)} files. Convert one at a time, or clean them together.")
+    with (
+        tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch,
+        _aside(output, force, Path(scratch)) as aside,
+        Sandbox(Path(scratch)) as reader,
+    ):
+        reading, issues = reader.open(places[0], options), _Issues()
+        types = _write(reading, aside, _BY_SUFFIX[suffix], Path(scratch), issues)
     return [*(f"{d.subject}: {d.choice} ({d.evidence})" for d in reading.decisions), *types, *issues.told()]
 
 
+def _write(reading: Reading, aside: Path, name: str, scratch: Path, issues: _Issues) -> list[str]:
+    """Write all rows; returns which columns got a type, where the format has types."""
+    with run_folder.translated(aside):
+        if name in _TYPED:
+            return _write_typed(reading, aside, name, scratch, issues)
+        header = getattr(reading, "header", ())
+        drained(lambda: _plain(reading, issues), reading.schema, lambda table: formats.write(table, aside, name, header))
+        return []
+
+
 @contextmanager
-def _aside(output: Path) -> Iterator[Path]:
-    """A path beside `output` that takes its name when the block ends without an error."""
+def _aside(output: Path | Location, force: bool, scratch: Path) -> Iterator[Path]:
+    """A file that takes the place of `output`, or is uploaded there, when the block ends without an error."""
+    if isinstance(output, Location):
+        aside = scratch / f"converted-{output.name}"
+        yield aside
+        output.store.forget(output.key)
+        output.store.write(output.key, of_file(aside), new=not force)
+        return
+    if output.exists() and not force:
+        raise OutputExists(path=output)
     aside = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
         with run_folder.translated(output):
