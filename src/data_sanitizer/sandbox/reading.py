@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from threading import Lock
@@ -139,9 +140,10 @@ class SandboxedReading:
         block: Block = self._checked(lambda: blocks.read(_extent(told), path))
         if len(block.rows) != block.frame.height or dict(block.frame.schema) != dict(self.schema):
             raise self._nonsense()
-        if not self._sandbox.keep:
-            blocks.remove(path)
-        return block
+        if self._sandbox.keep:
+            return block
+        blocks.remove(path)
+        return replace(block, file=None)
 
     def _decided(self, told: Any) -> tuple[Decision, ...]:
         return tuple(self._checked(lambda: [Decision(*map(str, one)) for one in told]))
