@@ -1,6 +1,6 @@
 """Writes the reference pages from the code, so that the two cannot disagree; a test compares them.
 
-python docs/build_reference.py           write cli.md, steps.md, formats.md, stores.md, limits.md, detectors.md and errors.md
+python docs/build_reference.py           write cli.md, steps.md, formats.md, detectors.md, errors.md, …
 python docs/build_reference.py --check   change nothing; fail where a page is not what the code says
 """
 
@@ -9,9 +9,10 @@ from __future__ import annotations
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -79,6 +80,44 @@ def error_tree() -> str:
     return _page("Errors", intro, [table])
 
 
+def settings_page() -> str:
+    """Every setting of the service, the variable that sets it, and its default."""
+    from data_sanitizer.settings import StorageSettings, variable
+
+    intro = "The service is set up by environment variables, read once at its start. Times are in seconds. Nobody has to set any of them."
+    rows = [f"| `{variable(f.name)}` | {_default(f.default)} | {f.metadata['doc']} |" for f in fields(StorageSettings)]
+    return _page("Settings", intro, ["\n".join(["| variable | default | what it says |", "|---|---|---|", *rows])])
+
+
+def schema_page() -> str:
+    """The relational schema as a picture and as tables."""
+    from data_sanitizer.storage.schema import metadata
+
+    intro = "The tables of the service, the same on Postgres and SQLite; [Storage](storage.md) says more. Every key holds the tenant."
+    tables = sorted(metadata.tables.values(), key=lambda t: t.name)
+    boxes = [f"    {t.name} {{\n" + "".join(f"        {_kind(c)} {c.name}{_role(c)}\n" for c in t.columns) + "    }" for t in tables]
+    keys = [(k, t) for t in tables for k in sorted(t.foreign_key_constraints, key=lambda k: str(k.name))]
+    lines = [f"    {k.referred_table.name} ||--o{{ {t.name} : {_link(k.column_keys)}" for k, t in keys]
+    return _page("The schema", intro, ["\n".join(["```mermaid", "erDiagram", *lines, *boxes, "```"])])
+
+
+def _kind(column: Any) -> str:
+    return str(column.type.__class__.__name__).lower()
+
+
+def _role(column: Any) -> str:
+    found = [name for name, true in (("PK", column.primary_key), ("FK", bool(column.foreign_keys))) if true]
+    return f" {', '.join(found)}" if found else ""
+
+
+def _link(columns: Sequence[str]) -> str:
+    return next((c for c in columns if c != "tenant_id"), "tenant_id")
+
+
+def _default(value: object) -> str:
+    return f"`{value}`" if value != "" else ""
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli,
     "steps.md": steps,
@@ -87,6 +126,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "limits.md": limits,
     "detectors.md": detectors,
     "errors.md": error_tree,
+    "schema.md": schema_page,
+    "settings.md": settings_page,
 }
 
 

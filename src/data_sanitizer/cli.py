@@ -28,7 +28,9 @@ _MIXED = (
     "both set the other records aside. [default: evolve]"
 )
 _SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "pipe": "|", "nul": "\0", "none": ""}
-_ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command")}
+_ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command"),
+              "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
+              "doctor": ("administration", "doctor_command")}  # fmt: skip
 
 
 class _Commands(click.Group):

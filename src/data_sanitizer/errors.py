@@ -3,13 +3,19 @@
     DataSanitizerError
     ├── GateFailed                 exit 1   a check was asked for and did not pass
     │   ├── VerificationFailed
-    │   └── ChangesFound
+    │   ├── ChangesFound
+    │   └── AuditBroken
     ├── UsageError                 exit 2   the call or a recipe is wrong
     │   ├── RecipeError
     │   │   └── MaskKeyUnusable
     │   ├── OutputExists
     │   ├── RunUnreadable
-    │   └── NotInRun
+    │   ├── NotInRun
+    │   ├── NotStored
+    │   ├── IdempotencyKeyReused
+    │   ├── StorageUnknown
+    │   ├── PackageMissing
+    │   └── SettingUnusable
     ├── InputError                 exit 3   the input cannot be read, or is refused
     │   ├── InputNotFound
     │   ├── NothingMatches
@@ -42,7 +48,14 @@
         ├── DiskFull
         ├── OutputNotWritable
         ├── StoreRefused
-        └── StoreUnavailable
+        ├── StoreUnavailable
+        ├── DatabaseUnreachable
+        ├── DatabaseBusy
+        ├── DatabaseFull
+        ├── DatabaseRefused
+        ├── SchemaOutdated
+        ├── LeaseLost
+        └── VectorsUnavailable
 
 The docstring of a class is its message; the names in braces are the facts that the caller gives. A message says what, where,
 why and what to do, and never quotes the content of a cell.
@@ -92,6 +105,12 @@ class ChangesFound(GateFailed):
     """--check: {count} changes would be made. Run without --check to make them, or with --dry-run to see a summary."""
 
 
+class AuditBroken(GateFailed):
+    """The audit log of tenant {tenant} was tampered with: entry {entry} was {what}. Entries before it are intact; compare from there on
+    with a backup, and find out who may write to the database.
+    """
+
+
 class UsageError(DataSanitizerError):
     """{why}"""
 
@@ -119,6 +138,26 @@ class RunUnreadable(UsageError):
 
 class NotInRun(UsageError):
     """{what} is not in run {run}. {cure}"""
+
+
+class NotStored(UsageError):
+    """{what} is not stored for tenant {tenant}. Check the name and the tenant."""
+
+
+class IdempotencyKeyReused(UsageError):
+    """The idempotency key {key} belongs to another request. Use a new key for a new request, and the same key only to repeat one."""
+
+
+class StorageUnknown(UsageError):
+    """{url} names no storage that is known. Write {known}."""
+
+
+class PackageMissing(UsageError):
+    """{package} is needed for {what} and is not installed. Install it with `pip install 'data-sanitizer[service]'`."""
+
+
+class SettingUnusable(UsageError):
+    """{name} cannot be used: {why}. Set it right, or leave it out; docs/settings.md lists all settings."""
 
 
 class InputError(DataSanitizerError):
@@ -276,3 +315,35 @@ class StoreRefused(EnvironmentFailed):
 class StoreUnavailable(EnvironmentFailed):
     """{path}: the store does not answer as it should ({why}), though asked {tries} times. Try again later; nothing incomplete was left
     under the final name."""
+
+
+class DatabaseUnreachable(EnvironmentFailed):
+    """The database cannot be reached: {why}. Check that it runs and that its address is right; what was begun is not stored, and doing
+    it again is safe.
+    """
+
+
+class DatabaseBusy(EnvironmentFailed):
+    """The database did not answer in time: {why}. Try again, or raise the size of the pool and the time limits."""
+
+
+class DatabaseFull(EnvironmentFailed):
+    """The database has no space left. Free some on its disk; what was begun is not stored, and doing it again is safe."""
+
+
+class DatabaseRefused(EnvironmentFailed):
+    """The database refused: {why}. Check the rights of its user, and `data-sanitizer doctor`."""
+
+
+class SchemaOutdated(EnvironmentFailed):
+    """The database has schema {found}, and this version works with {needed}. Run `data-sanitizer migrate` with this version."""
+
+
+class LeaseLost(EnvironmentFailed):
+    """Job {job} is no longer held by this worker: its lease ended, or another took over. Drop the work; whoever holds it goes on."""
+
+
+class VectorsUnavailable(EnvironmentFailed):
+    """The vector index does not answer: {why}. Similar rows are found in this process instead; when it is back, rebuild it with
+    `data-sanitizer doctor --rebuild-vectors`.
+    """

@@ -111,3 +111,24 @@ class Action:
         "clean"  # clean: cells become other cells; convert: the column gets a type; flag: cells are marked; note: the column is marked
     )
     odd_only: bool = False  # every cell stays in which pass 1 saw nothing odd (see `profile._cells.odd_cells`)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """MinHash signatures of rows of one chunk of a delivery; the row is named by its 128-bit hash."""
+
+    dataset: str
+    delivery: int
+    chunk: int
+    hashes: NDArray[np.uint64]  # (n, 2)
+    signatures: NDArray[np.uint32]  # (n, numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a search for similar rows found: one line per pair, by query, then by falling similarity, then by hash."""
+
+    queries: NDArray[np.int64]  # (m,) which of the signatures asked for
+    hashes: NDArray[np.uint64]  # (m, 2) the row found
+    similarity: NDArray[np.float64]  # (m,) share of equal numbers in the two signatures, counted on all of them
+    degraded: bool = False  # the vector index did not answer; this is what the index in the process found

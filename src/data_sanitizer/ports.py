@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from data_sanitizer.model import Action, Block, Decision, ReadOptions, StoredObject
+from data_sanitizer.model import Action, Block, Candidates, Decision, ReadOptions, Samples, StoredObject
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 class Source(Protocol):
@@ -126,4 +132,41 @@ class Detector(Protocol):
 
     def valid(self, text: str) -> bool:
         """The checksum or the plausibility that the pattern cannot express."""
+        ...
+
+
+class Database(Protocol):
+    """storage/: a relational database. The statements are the same for all; a module gives what differs, as `connect(config)`."""
+
+    dialect: str  # as SQLAlchemy names it
+
+    def transaction(self, tenant: str, *, read_only: bool = False) -> AbstractContextManager[sa.Connection]:
+        """A transaction that sees and writes what belongs to this tenant alone; errors are those of errors.py."""
+        ...
+
+    def stage(self, connection: sa.Connection, table: sa.Table, columns: Mapping[str, pl.Series | NDArray[Any]]) -> sa.Table:
+        """Put many rows into a temporary table with these columns of `table` (and `place`, their number from 0), for this transaction."""
+        ...
+
+    def close(self) -> None:
+        """Give all connections back."""
+        ...
+
+
+class Vectors(Protocol):
+    """storage/: an index of MinHash signatures, by tenant and dataset. It can be rebuilt from the database and is never the truth."""
+
+    def upsert(self, tenant: str, batch: Samples) -> None:
+        """Add signatures; the same batch again changes nothing."""
+        ...
+
+    def search(self, tenant: str, dataset: str, signatures: NDArray[np.uint32], limit: int, threshold: float, expected: int) -> Candidates:
+        """For each signature the most similar ones of the dataset, at most `limit`, with at least the similarity `threshold`.
+
+        Raises VectorsUnavailable where it does not hold as many signatures of the dataset as `expected`.
+        """
+        ...
+
+    def delete(self, tenant: str, dataset: str, delivery: int | None) -> None:
+        """Forget a delivery, or all of the dataset."""
         ...

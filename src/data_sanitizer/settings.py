@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from data_sanitizer.errors import UsageError
+from data_sanitizer.errors import SettingUnusable, UsageError
 
 if TYPE_CHECKING:
     from data_sanitizer.model import ReadLimits
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 # For the allocator of Polars, which reads it when it is loaded: give memory back soon. Saves 60 MB at a million rows and costs no time.
 _ALLOCATOR = ("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0")
+_SHORTEST_KEY: Final = 16  # characters
+PREFIX: Final = "DATA_SANITIZER_"  # of every variable: DATA_SANITIZER_POOL_MAX for `pool_max`
 
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
 
@@ -35,10 +38,10 @@ def stores() -> Stores:
 def _read(kind: Any) -> Any:
     """An instance of a settings class; each field is taken from the first of its variables that is set and not empty."""
     told = {}
-    for field in fields(kind):
-        for variable in field.metadata.get("variables", ()):
-            if text := os.environ.get(variable):
-                told[field.name] = _value(variable, text, type(field.default))
+    for setting in fields(kind):
+        for name in setting.metadata.get("variables", ()):
+            if text := os.environ.get(name):
+                told[setting.name] = _value(name, text, type(setting.default))
                 break
     return kind(**told)
 
@@ -75,3 +78,62 @@ def read_limits(given: Iterable[str] = ()) -> ReadLimits:
         if not number.strip().isdecimal():
             raise UsageError(why=f"The limit {name} is no whole number. Write it as {name}=1000.")
     return ReadLimits(**{name: int(number) for name, number in pairs})
+
+
+def _setting(default: object, doc: str, *, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"doc": doc})
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where the service keeps what it knows. Times are in seconds."""
+
+    database_url: str = _setting(
+        "sqlite:///data-sanitizer.db", "`sqlite:///FILE` or `postgresql://user:password@host:port/database`.", secret=True
+    )
+    pool_max: int = _setting(10, "Connections to Postgres that one process holds at most.")
+    pool_timeout: float = _setting(5.0, "How long to wait for a free connection.")
+    connect_timeout: int = _setting(5, "How long making a connection may take.")
+    statement_timeout: float = _setting(300.0, "How long one statement may take.")
+    idle_timeout: float = _setting(60.0, "How long a transaction may do nothing.")
+    keepalives_idle: int = _setting(5, "Silence after which a connection is probed.")
+    keepalives_interval: int = _setting(2, "Time between two probes.")
+    keepalives_count: int = _setting(3, "Probes without an answer after which the connection counts as lost.")
+    tcp_user_timeout: float = _setting(10.0, "How long data may stay unconfirmed until the connection counts as lost.")
+    busy_timeout: float = _setting(30.0, "SQLite: how long to wait for another process that writes.")
+    retry_for: float = _setting(10.0, "How long a call that lost its connection is tried again.")
+    audit_key_file: str = _setting("", "A file with the key that signs the audit log. Without it entries are chained, and not signed.")
+    milvus_uri: str = _setting("", "`http://host:19530`. Without it similar rows are found by an index in the process.", secret=True)
+    milvus_token: str = _setting("", "User and password, or key, for Milvus.", secret=True)
+    milvus_timeout: float = _setting(10.0, "How long a call to Milvus may take.")
+
+    @classmethod
+    def from_environment(cls, **given: Any) -> StorageSettings:
+        """What the environment says, except where a value is given; raises SettingUnusable for a value of the wrong kind."""
+        told = {f.name: os.environ[name] for f in fields(cls) if (name := variable(f.name)) in os.environ}
+        kinds = {f.name: type(f.default) for f in fields(cls)}
+        return cls(**{name: _converted(name, value, kinds[name]) for name, value in told.items()} | {k: v for k, v in given.items() if v})
+
+    def audit_key(self) -> bytes | None:
+        """The key that signs the audit log; raises SettingUnusable where it cannot be read or is too short."""
+        if not self.audit_key_file:
+            return None
+        try:
+            key = Path(self.audit_key_file).read_bytes().strip()
+        except OSError as error:
+            raise SettingUnusable(name=variable("audit_key_file"), why=error.strerror or "the file cannot be read") from error
+        if len(key) < _SHORTEST_KEY:
+            raise SettingUnusable(name=variable("audit_key_file"), why=f"the key has fewer than {_SHORTEST_KEY} characters")
+        return key
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _converted(name: str, value: str, kind: type) -> Any:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise SettingUnusable(name=variable(name), why=f"it is no {'whole number' if kind is int else 'number'}") from error

@@ -42,9 +42,16 @@ LONG_NAMES = {
 }
 
 
+# The one driver of Postgres that has binary COPY and a pool. Its licence lets anybody use it as a library; it comes with an extra only.
+LIBRARIES = {"psycopg": "LGPL-3.0-only", "psycopg-binary": "LGPL-3.0-only", "psycopg-pool": "LGPL-3.0-only"}
+
+
 def declared(group: str) -> list[str]:
-    """The requirements of the package, or of a dependency group with those it includes."""
+    """The requirements of the package, of one of its extras, or of a dependency group with those it includes."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    if group in project["project"]["optional-dependencies"]:
+        extra: list[str] = project["project"]["optional-dependencies"][group]
+        return extra
     listed = project["dependency-groups"][group] if group else project["project"]["dependencies"]
     return [r for entry in listed for r in ([entry] if isinstance(entry, str) else declared(entry["include-group"]))]
 
@@ -57,10 +64,16 @@ def locked(lock: str) -> dict[str, list[str]]:
     return found
 
 
-def installed() -> dict[str, Distribution]:
+def extras() -> list[str]:
+    """The names of the extras of the package."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return sorted(project["project"]["optional-dependencies"])
+
+
+def installed(*groups: str) -> dict[str, Distribution]:
     """The package's dependencies and theirs, as this platform installs them."""
     found: dict[str, Distribution] = {}
-    waiting = declared("")
+    waiting = [need for group in groups for need in declared(group)]
     while waiting:
         need = Requirement(waiting.pop())
         if need.name not in found and (not need.marker or need.marker.evaluate({"extra": ""})):
@@ -96,14 +109,20 @@ def test_expressions_are_understood() -> None:
 
 
 def test_the_licences_of_what_is_installed_are_permissive() -> None:
-    found = {name: licence(package) for name, package in installed().items()}
+    found = {name: licence(package) for name, package in installed("").items()}
     assert len(found) >= 10
     assert {name: said for name, said in found.items() if not allowed(said)} == {}
 
 
+def test_the_licences_of_extras_are_permissive_or_let_use_a_library() -> None:
+    found = {name: licence(package) for name, package in installed(*extras()).items()}
+    assert len(found) >= 10
+    assert {name: said for name, said in found.items() if not allowed(said) and LIBRARIES.get(name) != said} == {}
+
+
 def test_whatever_is_imported_is_required() -> None:
     """By the package itself, and not by luck through another package."""
-    required = {_plain(Requirement(text).name) for text in declared("")}
+    required = {_plain(Requirement(text).name) for group in ("", *extras()) for text in declared(group)}
     providers = {module: {_plain(d) for d in names} for module, names in packages_distributions().items()}
     known = set(sys.stdlib_module_names) | {"data_sanitizer"} | {module for module, names in providers.items() if names & required}
     imported = [(where, module) for where, node in nodes(*package()) for module in _imported(node)]

@@ -24,6 +24,10 @@ HEAVY = [
     "phonenumbers",
     "python_calamine",
     "psutil",
+    "sqlalchemy",
+    "alembic",
+    "psycopg",
+    "pymilvus",
 ]
 TIME_FOR_HELP = 0.3 * (4 if os.environ.get("CI") else 1)  # seconds; shared machines of a CI are slow and busy
 

@@ -1,0 +1,104 @@
+"""What an operator does with the storage of the service, as commands: migrate, audit, doctor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from data_sanitizer.bootstrap import storage_backend
+from data_sanitizer.errors import DataSanitizerError, UsageError
+from data_sanitizer.settings import StorageSettings
+
+if TYPE_CHECKING:
+    from data_sanitizer.storage_backend import AuditHead, StorageBackend
+
+_database: Callable[[Any], Any] = click.option(
+    "--database", metavar="URL", help="sqlite:///FILE or postgresql://user@host:port/database. [default: DATA_SANITIZER_DATABASE_URL]"
+)
+
+
+@contextmanager
+def _storage(database: str | None) -> Iterator[StorageBackend]:
+    with storage_backend(StorageSettings.from_environment(database_url=database)).closing() as found:
+        yield found
+
+
+@click.command("migrate")
+@_database
+@click.option("--grant-to", metavar="ROLE", help="A role of Postgres that shall work with the tables: it gets what it needs and no more.")
+def migrate_command(database: str | None, grant_to: str | None) -> None:
+    """Make the database, or bring it to the schema of this version. Running it again changes nothing."""
+    with _storage(database) as found:
+        click.echo(f"The database has schema {found.migrate()}.", err=True)
+        if grant_to:
+            found.grant(grant_to)
+            click.echo(f"{grant_to} may work with it.", err=True)
+
+
+@click.group("audit")
+def audit_commands() -> None:
+    """The audit log: a chain of entries in which no change, removal or insertion goes unseen."""
+
+
+@audit_commands.command("verify")
+@click.argument("tenant")
+@_database
+@click.option("--anchor", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="What `audit head` printed earlier.")
+def verify_command(tenant: str, database: str | None, anchor: Path | None) -> None:
+    """Follow the chain of a tenant; names the first entry that was changed, removed or inserted, and exits with 1.
+
+    Without an anchor nobody can see that the newest entries were cut off.
+    """
+    with _storage(database) as found:
+        found.check()
+        state = found.verify_audit_log(tenant, _anchor(anchor) if anchor else None)
+    signed = "all signed" if not state.unsigned else f"{state.unsigned} of them not signed"
+    click.echo(f"{state.entries} entries verified, {signed}.", err=True)
+
+
+@audit_commands.command("head")
+@click.argument("tenant")
+@_database
+def head_command(tenant: str, database: str | None) -> None:
+    """Print the newest entry's number and hash: kept elsewhere, they show later that nothing was cut off."""
+    with _storage(database) as found:
+        found.check()
+        click.echo(json.dumps(asdict(found.verify_audit_log(tenant).head)))
+
+
+def _anchor(path: Path) -> AuditHead:
+    from data_sanitizer.storage_backend import AuditHead
+
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return AuditHead(int(told["seq"]), str(told["hash"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(why=f"{path} is no anchor. Give the file that holds what `data-sanitizer audit head` printed.") from error
+
+
+@click.command("doctor")
+@_database
+@click.option("--rebuild-vectors", is_flag=True, help="Make the vector index anew from the database.")
+def doctor_command(database: str | None, rebuild_vectors: bool) -> None:
+    """Look whether the storage can be used, part by part; exits with 4 where a part cannot."""
+    with _storage(database) as found:
+        failed = [error for name, look in found.parts().items() if (error := _looked(name, look))]
+        if rebuild_vectors and not failed:
+            click.echo(f"{found.rebuild_vectors()} signatures put into the vector index.", err=True)
+    if failed:
+        raise failed[0]
+
+
+def _looked(name: str, look: Callable[[], str]) -> DataSanitizerError | None:
+    try:
+        click.echo(f"{name}: {look()}", err=True)
+    except DataSanitizerError as error:
+        click.echo(f"{name}: {error}", err=True)
+        return error
+    return None

@@ -1,0 +1,27 @@
+"""The composition root: puts together from settings what the service runs on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from data_sanitizer.errors import PackageMissing
+
+if TYPE_CHECKING:
+    from data_sanitizer.settings import StorageSettings
+    from data_sanitizer.storage_backend import StorageBackend
+
+_POOL = ("pool_max", "pool_timeout", "connect_timeout", "statement_timeout", "idle_timeout", "keepalives_idle", "keepalives_interval",
+         "keepalives_count", "tcp_user_timeout", "busy_timeout")  # fmt: skip
+
+
+def storage_backend(settings: StorageSettings) -> StorageBackend:
+    """The storage that the settings name; nothing is connected yet. Raises PackageMissing where the extra `service` is not installed."""
+    try:
+        from data_sanitizer import storage
+        from data_sanitizer.storage_backend import MilvusConfig, StorageBackend
+    except ModuleNotFoundError as error:
+        raise PackageMissing(package=error.name, what="the service") from error
+
+    database = storage.configured(settings.database_url, **{name: getattr(settings, name) for name in _POOL})
+    milvus = MilvusConfig(settings.milvus_uri, settings.milvus_token, settings.milvus_timeout) if settings.milvus_uri else None
+    return StorageBackend(database, milvus, audit_key=settings.audit_key(), retry_for=settings.retry_for)
