@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from data_sanitizer import errors, extensions
+from data_sanitizer.model import ReadLimits
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by build_reference.py from the code: change the code, then run `make docs`. -->"
@@ -36,8 +37,30 @@ def steps() -> str:
 
 def formats() -> str:
     """Every file format."""
-    intro = "A file is recognised by its content first, then by its ending; gzip and Zstandard compression are unwrapped on the way."
+    intro = "A file is recognised by its content first, then by its ending; gzip, Zstandard, bzip2 and xz "
+    intro += "compression, and a ZIP archive that holds one file, are unwrapped on the way."
     return _page("Formats", intro, [_format(name) for name in extensions.names("formats")])
+
+
+def stores() -> str:
+    """Every store with its settings."""
+    intro = (
+        "Where tables and runs can be, by the scheme of the URL. Settings come from the environment alone; where several variables are\n"
+        "named, the first that is set counts. How to use them: [Object stores](object-stores.md)."
+    )
+    return _page("Stores", intro, [_store(name) for name in extensions.names("stores")])
+
+
+def limits() -> str:
+    """Every limit of reading, with its default."""
+    intro = (
+        "What a source may ask of the program before it is refused. A limit protects; it changes no row of a source that is read. Set one "
+        "for a call with `--limit NAME=N`, for a machine with the environment variable `DATA_SANITIZER_LIMIT_NAME` (the name in capitals), "
+        "in Python with `ReadOptions(limits=ReadLimits(NAME=N))`. Limits other than these defaults are kept in `manifest.json`, so that "
+        "`verify` reads with the same ones. The error that names a limit is in [errors](errors.md)."
+    )
+    rows = [f"| `{f.name}` | {f.default:,} | {f.metadata['about']} |" for f in fields(ReadLimits)]
+    return _page("Limits", intro, ["\n".join(["| limit | default | what it bounds |", "|---|---|---|", *rows])])
 
 
 def detectors() -> str:
@@ -99,6 +122,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli,
     "steps.md": steps,
     "formats.md": formats,
+    "stores.md": stores,
+    "limits.md": limits,
     "detectors.md": detectors,
     "errors.md": error_tree,
     "schema.md": schema_page,
@@ -158,6 +183,20 @@ def _step(name: str) -> str:
 def _format(name: str) -> str:
     module = extensions.load("formats", name)
     return f"## {name}\n\n{_doc(module)}\n\nUsual endings: {', '.join(f'`{suffix}`' for suffix in module.SUFFIXES)}."
+
+
+def _store(name: str) -> str:
+    module = extensions.load("stores", name)
+    rows = [
+        f"| {', '.join(f'`{v}`' for v in f.metadata['variables'])} | {_cell(f.metadata['meaning'])} | {_default(f.default)} |"
+        for f in fields(module.Settings)
+    ]
+    table = "\n".join(["| variable | meaning | default |", "|---|---|---|", *rows]) if rows else "No settings."
+    return f"## {name}\n\n{_doc(module)}\n\n{table}"
+
+
+def _default(value: object) -> str:
+    return "" if value is None else "no" if value is False else f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def _detector(name: str) -> str:

@@ -1,4 +1,4 @@
-"""For all tests: steady property tests, no process left behind, and the number of skipped tests at the end."""
+"""For all tests: steady property tests, no process left behind, object stores, and the number of skipped tests at the end."""
 
 from __future__ import annotations
 
@@ -29,6 +29,33 @@ def _counts(process: psutil.Process) -> bool:
         return not any(own in " ".join(process.cmdline()) for own in ("resource_tracker", "forkserver"))
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of a server that speaks S3, with the bucket of the tests."""
+    from tests import object_stores
+
+    with object_stores.moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def gs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that speaks GCS, with the bucket of the tests."""
+    from tests import object_stores
+
+    with object_stores.fake_gcs(tmp_path_factory.mktemp("gcs")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def second_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of another server that speaks S3, by other people."""
+    from tests import object_stores
+
+    with object_stores.juicefs(tmp_path_factory.mktemp("juicefs")) as endpoint:
+        yield endpoint
 
 
 @pytest.hookimpl(trylast=True)

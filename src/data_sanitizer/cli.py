@@ -21,7 +21,12 @@ from data_sanitizer.errors import ChangesFound, DataSanitizerError, UsageError
 if TYPE_CHECKING:
     from data_sanitizer.model import ReadOptions
     from data_sanitizer.pipeline.sanitize import RunOptions
+    from data_sanitizer.stores import Location
 
+_MIXED = (
+    "JSON keys with values of several kinds: evolve makes the column text, freeze keeps the first kind and quarantine the commonest, and "
+    "both set the other records aside. [default: evolve]"
+)
 _SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "pipe": "|", "nul": "\0", "none": ""}
 _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command"),
               "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
@@ -59,6 +64,8 @@ def _reading(command: Any) -> Any:
         click.option("--quote", callback=_sign, help="The sign around fields of a text file, as '\"', or none."),
         click.option("--delimiter", callback=_sign, help="The sign between fields of a text file, as ',' or tab."),
         click.option("--encoding", help="The encoding of a text file, as utf-8 or cp1252."),
+        click.option("--mixed", multiple=True, metavar="[KEY=]POLICY", help=_MIXED),
+        click.option("--limit", multiple=True, metavar="NAME=N", help="A limit that protects from hostile files, as columns=50000."),
         click.option(
             "--input-format", type=click.Choice(["csv", "json", "jsonl", "parquet", "arrow", "excel"]), help="Read as this format."
         ),
@@ -81,12 +88,28 @@ def _header(context: click.Context, parameter: click.Parameter, value: str | Non
     raise click.BadParameter("give the number of header rows, or none")
 
 
-def _read_options(input_format: str | None, no_header: bool, header: int | None, **given: Any) -> ReadOptions:
+def _read_options(input_format: str | None, no_header: bool, header: int | None, mixed: tuple[str, ...], limit: tuple[str, ...],
+                  **given: Any) -> ReadOptions:  # fmt: skip
     from data_sanitizer.model import ReadOptions
 
     if no_header and header:
         raise UsageError(why=f"--no-header and --header {header} contradict each other. Give one of them.")
-    return ReadOptions(format=input_format, header=0 if no_header else header, **given)
+    policies = tuple((key, policy) for key, _, policy in (text.rpartition("=") for text in mixed))
+    return ReadOptions(format=input_format, header=0 if no_header else header, mixed=policies, limits=settings.read_limits(limit), **given)
+
+
+class _Place(click.ParamType):  # type: ignore[type-arg]
+    """A path of this machine or the URL of a place in a store."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | Location:
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]
+        return settings.stores().place(value) if "://" in value else Path(value)
+
+
+PLACE = _Place()
 
 
 def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> int:
@@ -101,7 +124,7 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
 
 @commands.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="RUN_DIR", help="The folder to write; it must not exist.")
+@click.option("-o", "--output", type=PLACE, metavar="RUN_DIR", help="The folder or URL to write; it must not exist.")
 @click.option("--format", "output_format", type=click.Choice(["parquet", "csv", "jsonl"]), default="parquet", show_default=True)
 @click.option("--recipe", default="careful", show_default=True, metavar="NAME|FILE", help="careful, complete, or a YAML file.")
 @click.option("--keep-duplicates", is_flag=True, help="Report duplicates, remove none.")
@@ -119,26 +142,37 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--force", is_flag=True, help="Replace the output folder.")
 @_reading
-def clean(inputs: tuple[str, ...], output: Path | None, output_format: str, recipe: str, keep_duplicates: bool, dry_run: bool, check: bool,
+def clean(inputs: tuple[str, ...], output: Path | Location | None, output_format: str, recipe: str, keep_duplicates: bool, dry_run: bool,
+          check: bool,
           memory_limit: int, threads: int | None, as_json: bool, quiet: bool, force: bool, **reading: Any) -> None:  # fmt: skip
     """Clean tables: repair what is certain, remove duplicates, flag the rest, record everything.
 
-    INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also gzip or zstd compressed, or - for standard input. Several inputs
-    are cleaned as one table.
+    INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also compressed or alone in a ZIP archive, or - for standard input; a
+    path, a URL (s3://bucket/key, gs://bucket/key), a pattern ('s3://bucket/in/*.csv') or everything below a URL that ends with /. Several
+    inputs are cleaned as one table.
     """
+    if output is None and not (dry_run or check):
+        raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
+    _start_reader()
     from data_sanitizer.pipeline.sanitize import RunOptions
     from data_sanitizer.recipe import load_recipe
 
-    if output is None and not (dry_run or check):
-        raise UsageError(why="Where to? Name the folder to write with -o RUN_DIR, or try --dry-run.")
     resolved = load_recipe(recipe)
     options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit, reading=_read_options(**reading),
-                         tell=_ignore if quiet else _tell)  # fmt: skip
+                         stores=settings.stores(), tell=_ignore if quiet else _tell)  # fmt: skip
     report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
     if not quiet:
         _print_report(report, as_json, None if dry_run or check else output)
     if check and (changes := _changes(report)):
         raise ChangesFound(count=changes)
+
+
+def _start_reader() -> None:
+    """Start the process that will read the input now, so that its libraries load while ours do."""
+    from data_sanitizer.sandbox import process
+
+    click.get_current_context().call_on_close(process.discard)
+    process.prepare()
 
 
 def _tell(message: str) -> None:
@@ -149,7 +183,7 @@ def _ignore(message: str) -> None:
     """Say nothing."""
 
 
-def _clean(inputs: list[str], output: Path | None, recipe: Any, options: RunOptions, dry: bool) -> dict[str, Any]:
+def _clean(inputs: list[str], output: Path | Location | None, recipe: Any, options: RunOptions, dry: bool) -> dict[str, Any]:
     from data_sanitizer.pipeline.sanitize import sanitize
 
     if not dry and output is not None:
@@ -158,7 +192,7 @@ def _clean(inputs: list[str], output: Path | None, recipe: Any, options: RunOpti
         return sanitize(inputs, Path(folder) / "run", recipe, options)
 
 
-def _print_report(report: dict[str, Any], as_json: bool, output: Path | None) -> None:
+def _print_report(report: dict[str, Any], as_json: bool, output: Path | Location | None) -> None:
     from data_sanitizer.pipeline.report import summary_text
 
     if as_json:
@@ -179,41 +213,46 @@ def _changes(report: dict[str, Any]) -> int:
 @_reading
 def profile(input_: str, **reading: Any) -> None:
     """Print what a table holds, column by column, as JSON."""
+    _start_reader()
     from data_sanitizer.pipeline.sanitize import RunOptions, profiled
 
-    click.echo(json.dumps(profiled([input_], RunOptions(reading=_read_options(**reading))), ensure_ascii=False, indent=2))
+    click.echo(
+        json.dumps(profiled([input_], RunOptions(reading=_read_options(**reading), stores=settings.stores())), ensure_ascii=False, indent=2)
+    )
 
 
 @commands.command()
 @click.argument("input_", metavar="INPUT")
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, metavar="FILE")
+@click.option("-o", "--output", type=PLACE, required=True, metavar="FILE")
 @click.option("--force", is_flag=True, help="Replace the output file.")
 @_reading
-def convert(input_: str, output: Path, force: bool, **reading: Any) -> None:
+def convert(input_: str, output: Path | Location, force: bool, **reading: Any) -> None:
     """Read a table well and write it plainly; no cell is changed. The ending of FILE names the format."""
+    _start_reader()
     from data_sanitizer.pipeline.conversion import convert as run
 
-    for line in run(input_, output, _read_options(**reading), force):
+    for line in run(input_, output, _read_options(**reading), force, settings.stores()):
         click.echo(line, err=True)
 
 
 @commands.command()
-@click.argument("run", metavar="RUN_DIR", type=click.Path(path_type=Path))
+@click.argument("run", metavar="RUN_DIR", type=PLACE)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT…")
-def verify(run: Path, inputs: tuple[str, ...]) -> None:
+def verify(run: Path | Location, inputs: tuple[str, ...]) -> None:
     """Prove a run: input + ledger = output, and output - ledger = input."""
+    _start_reader()
     from data_sanitizer.verification import verify as check
 
-    click.echo(str(check(run, list(inputs))), err=True)
+    click.echo(str(check(run, list(inputs), stores=settings.stores())), err=True)
 
 
 @commands.command()
-@click.argument("run", metavar="RUN_DIR", type=click.Path(path_type=Path))
+@click.argument("run", metavar="RUN_DIR", type=PLACE)
 @click.argument("row", type=click.IntRange(0))
 @click.argument("column", required=False)
 @click.option("--source", help="The input the row is of, where there were several.")
 @click.option("--show", is_flag=True, help="Show personal data too.")
-def explain(run: Path, row: int, column: str | None, source: str | None, show: bool) -> None:
+def explain(run: Path | Location, row: int, column: str | None, source: str | None, show: bool) -> None:
     """Tell what happened to a row, or to one cell of it, and why. Rows count from 0."""
     from data_sanitizer.explanation import explain as tell
 
@@ -221,8 +260,8 @@ def explain(run: Path, row: int, column: str | None, source: str | None, show: b
 
 
 @commands.command()
-@click.argument("run", metavar="RUN_DIR", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="NEW_RUN_DIR")
+@click.argument("run", metavar="RUN_DIR", type=PLACE)
+@click.option("-o", "--output", type=PLACE, required=True, metavar="NEW_RUN_DIR")
 @click.option("--row", type=click.IntRange(0), help="Only changes of this row.")
 @click.option("--column", help="Only changes in this column.")
 @click.option("--rule", help="Only changes by this rule, as trim_blanks or near_duplicate.")
@@ -230,8 +269,8 @@ def explain(run: Path, row: int, column: str | None, source: str | None, show: b
 @click.option("--source", help="Only changes in this input.")
 @click.option("--everything", is_flag=True, help="Take back all changes.")
 @click.option("--force", is_flag=True, help="Replace the output folder.")
-def undo(run: Path, output: Path, row: int | None, column: str | None, rule: str | None, cluster: str | None, source: str | None,
-         everything: bool, force: bool) -> None:  # fmt: skip
+def undo(run: Path | Location, output: Path | Location, row: int | None, column: str | None, rule: str | None, cluster: str | None,
+         source: str | None, everything: bool, force: bool) -> None:  # fmt: skip
     """Write a new run in which chosen changes are taken back. Filters combine."""
     from data_sanitizer.pipeline.undo_run import undo_run
 

@@ -18,17 +18,37 @@
     │   └── SettingUnusable
     ├── InputError                 exit 3   the input cannot be read, or is refused
     │   ├── InputNotFound
+    │   ├── NothingMatches
     │   ├── InputIsDirectory
     │   ├── InputUnreadable
     │   ├── EmptyInput
     │   ├── UnsupportedContent
+    │   ├── ArchiveRejected
+    │   ├── LimitExceeded          larger, deeper or wider than is safe
+    │   │   ├── DecompressionLimit
+    │   │   ├── SheetTooSparse
+    │   │   ├── SheetTooLarge
+    │   │   ├── TooManyColumns
+    │   │   ├── ColumnNameTooLong
+    │   │   ├── FieldTooLarge
+    │   │   ├── RowTooLarge
+    │   │   ├── JsonDepth
+    │   │   ├── ParquetLimit
+    │   │   └── ReaderLimit
+    │   ├── ReaderCrashed
     │   ├── MalformedInput
+    │   │   ├── MalformedSpreadsheet
+    │   │   ├── MalformedParquet
+    │   │   └── MalformedArrow
     │   ├── TruncatedInput
     │   ├── SheetNotFound
     │   └── InputChanged
+    ├── ReaderFailed               exit 5   a bug of ours
     └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
         ├── DiskFull
         ├── OutputNotWritable
+        ├── StoreRefused
+        ├── StoreUnavailable
         ├── DatabaseUnreachable
         ├── DatabaseBusy
         ├── DatabaseFull
@@ -150,6 +170,12 @@ class InputNotFound(InputError):
     """{path} does not exist. Check the spelling and the folder you are in."""
 
 
+class NothingMatches(InputError):
+    """No file matches {path}. Check the spelling; the * of a pattern stops at /, ** does not, and names that begin with . or _ are
+    passed over.
+    """
+
+
 class InputIsDirectory(InputError):
     """{path} is a folder. Give the files in it, for example {path}/*.csv."""
 
@@ -164,12 +190,92 @@ class EmptyInput(InputError):
 
 class UnsupportedContent(InputError):
     """{path} is not a table we read: its content looks like {found}. We read CSV, TSV, JSON, JSONL, Parquet, Arrow IPC and Excel, also
-    gzip or zstd compressed.
+    compressed with gzip, zstd, bzip2 or xz, or alone in a ZIP archive.
     """
+
+
+class ArchiveRejected(InputError):
+    """{path} is a ZIP archive that we do not open: {why}. Unpack it yourself, and give the table in it."""
+
+
+class LimitExceeded(InputError):
+    """{path} goes beyond a limit: {found}, and {limit} is {most}. Where you trust the file, set a larger one with --limit {limit}=N."""
+
+
+class DecompressionLimit(LimitExceeded):
+    """{path} unpacks to far more than it should: {found}, and the limit {limit} is {most}. Where you trust the file, set a larger one
+    with --limit {limit}=N, or unpack it yourself.
+    """
+
+
+class SheetTooSparse(LimitExceeded):
+    """{path} has a sheet whose cells lie too far apart: {found}, and the limit {limit} is {most}. Delete the cells far from the table, or
+    set a larger limit with --limit {limit}=N.
+    """
+
+
+class SheetTooLarge(LimitExceeded):
+    """{path} has a sheet that is too large: {found}, and the limit {limit} is {most}. Save it as CSV, or set a larger limit with
+    --limit {limit}=N.
+    """
+
+
+class TooManyColumns(LimitExceeded):
+    """{path} has too many columns: {found}, and the limit {limit} is {most}. If the delimiter was misread, name it; where the table is so
+    wide, set a larger limit with --limit {limit}=N.
+    """
+
+
+class ColumnNameTooLong(LimitExceeded):
+    """{path} has a column name that is too long: {found}, and the limit {limit} is {most}. If its first row is data, use --no-header;
+    otherwise shorten the name or set a larger limit with --limit {limit}=N.
+    """
+
+
+class FieldTooLarge(LimitExceeded):
+    """{path} has a field that is too large: {found}, and the limit {limit} is {most}. Look for a quote that is never closed, or set a
+    larger limit with --limit {limit}=N.
+    """
+
+
+class RowTooLarge(LimitExceeded):
+    """{path} has a row that is too large: {found}, and the limit {limit} is {most}. Look for missing line ends or a quote that is never
+    closed, or set a larger limit with --limit {limit}=N.
+    """
+
+
+class JsonDepth(LimitExceeded):
+    """{path} is nested too deep: {found}, and the limit {limit} is {most}. Flatten it, or set a larger limit with --limit {limit}=N."""
+
+
+class ParquetLimit(LimitExceeded):
+    """{path} is a Parquet file beyond what we read: {found}, and the limit {limit} is {most}. Write it anew with fewer, larger row groups
+    and flatter columns, or set a larger limit with --limit {limit}=N.
+    """
+
+
+class ReaderLimit(LimitExceeded):
+    """{path} takes too much to read: {found}, and that is {most}. Where you trust the file, set a larger one with --limit {limit}=N."""
+
+
+class ReaderCrashed(InputError):
+    """{path} cannot be read: {why}. Nothing else was harmed. Check that it was copied completely, or export it again in another format."""
 
 
 class MalformedInput(InputError):
     """{path} is not valid {format}: {why}. Export it again, or name the right format if the guess is wrong."""
+
+
+class MalformedSpreadsheet(MalformedInput):
+    """{path} is not a valid {format}: {why}. Open it in a spreadsheet program and save it again."""
+
+
+class MalformedParquet(MalformedInput):
+    """{path} is not valid {format}: {why}. Write it anew, or copy it again."""
+
+
+class MalformedArrow(MalformedInput):
+    """{path} is not valid {format}: {why}. Write it anew, or copy it again."""
 
 
 class TruncatedInput(InputError):
@@ -184,6 +290,10 @@ class InputChanged(InputError):
     """{path} changed while it was being read. Wait until it is complete, then run again."""
 
 
+class ReaderFailed(DataSanitizerError):
+    """The reader of {path} met a bug in Data Sanitizer ({kind} at {place}). Please report it; the file itself need not be sent."""
+
+
 class EnvironmentFailed(DataSanitizerError):
     """{path}: {why}."""
 
@@ -196,6 +306,15 @@ class DiskFull(EnvironmentFailed):
 
 class OutputNotWritable(EnvironmentFailed):
     """{path} cannot be written: {why}. Check that the folder exists and that you may write to it."""
+
+
+class StoreRefused(EnvironmentFailed):
+    """{path}: the store refuses ({why}). Check the credentials in the environment, and the rights that docs/object-stores.md lists."""
+
+
+class StoreUnavailable(EnvironmentFailed):
+    """{path}: the store does not answer as it should ({why}), though asked {tries} times. Try again later; nothing incomplete was left
+    under the final name."""
 
 
 class DatabaseUnreachable(EnvironmentFailed):

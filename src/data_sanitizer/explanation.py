@@ -12,9 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from data_sanitizer import extensions, ledger, pii
+from data_sanitizer import extensions, ledger, pii, run_folder
 from data_sanitizer.errors import NotInRun, UsageError
 from data_sanitizer.replay import Run, Source, open_run
+from data_sanitizer.stores import Location
 
 _WIDTH = 120  # characters shown of a cell
 _HIDDEN = "***"
@@ -29,17 +30,18 @@ class Explanation:
     text: str
 
 
-def explain(run: Path, row: int, column: str | None = None, source: str | None = None, *, show: bool = False) -> Explanation:
+def explain(run: Path | Location, row: int, column: str | None = None, source: str | None = None, *, show: bool = False) -> Explanation:
     """What happened to a row, or to one cell of it; personal data is hidden in the text unless `show`.
 
     With several inputs `source` names one of them (UsageError without it). Raises NotInRun where there is no such row or column.
     """
-    opened = open_run(run)
-    where = _source(opened, source)
-    _check(opened, where, row, column)
-    entries = _entries(opened, where, row, column)
-    telling = _Telling(opened, where, row, _kinds(run), show)
-    return Explanation(entries, "\n".join(telling.lines(entries, column)))
+    with run_folder.at_hand(run, without="cleaned.") as folder:
+        opened = open_run(folder)
+        where = _source(opened, source)
+        _check(opened, where, row, column)
+        entries = _entries(opened, where, row, column)
+        telling = _Telling(opened, where, row, _kinds(folder), show, str(run))
+        return Explanation(entries, "\n".join(telling.lines(entries, column)))
 
 
 def _source(run: Run, name: str | None) -> Source:
@@ -84,6 +86,7 @@ class _Telling:
     row: int
     kinds: Mapping[str, str]
     show: bool
+    shown: str  # the run as the user names it
 
     def lines(self, entries: pl.DataFrame, column: str | None) -> Iterator[str]:
         """One line for each entry, or one that says that there is none."""
@@ -203,7 +206,7 @@ class _Telling:
         if len(self.run.sources) > 1 and entry["row"] is not None and not more:
             chosen["source"] = self.source.name
         options = " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in chosen.items() if value is not None)
-        return f"undo with `data-sanitizer undo {shlex.quote(str(self.run.folder))} {options} -o NEW_RUN`"
+        return f"undo with `data-sanitizer undo {shlex.quote(self.shown)} {options} -o NEW_RUN`"
 
     def _cell(self, column: str | None) -> str:
         return f", column {column}" if column is not None else ""

@@ -11,23 +11,37 @@ from typing import Any
 
 import polars as pl
 
-from data_sanitizer import run_folder
+from data_sanitizer import publication, run_folder, settings
 from data_sanitizer.errors import UsageError
 from data_sanitizer.explanation import Explanation, explain
 from data_sanitizer.pipeline import report
 from data_sanitizer.pipeline.sanitize import RunOptions, profiled, read_cleaned, sanitize
 from data_sanitizer.pipeline.undo_run import undo_run
 from data_sanitizer.recipe import Recipe, load_recipe
+from data_sanitizer.stores import Location
 from data_sanitizer.verification import Verification, verify
 
 FRAME = "frame"  # the name of a source that was given as a frame
 
 
 class Result:
-    """A finished run: its table, its ledger, its report. Lives in `folder`; a temporary one goes with the object."""
+    """A finished run: its table, its ledger, its report. Lives in `folder`; a temporary one goes with the object.
 
-    def __init__(self, folder: Path, inputs: list[str], kind: type, keep: object = None) -> None:
-        self.folder, self._inputs, self._kind, self._keep = folder, inputs, kind, keep
+    A run in a store is brought into a temporary folder when something of it is asked for.
+    """
+
+    def __init__(self, place: Path | Location, inputs: list[str], kind: type, keep: object = None) -> None:
+        self._place, self._inputs, self._kind, self._keep = place, inputs, kind, keep
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of the run on this machine."""
+        if isinstance(self._place, Path):
+            return self._place
+        keep = tempfile.TemporaryDirectory(prefix="data-sanitizer-")
+        self._keep = (self._keep, keep)
+        publication.fetch(self._place, Path(keep.name))
+        return Path(keep.name)
 
     @cached_property
     def data(self) -> Any:
@@ -56,7 +70,7 @@ class Result:
 
     def verify(self) -> Verification:
         """Prove that input + ledger = output and output - ledger = input; raises VerificationFailed."""
-        return verify(self.folder, self._inputs)
+        return verify(self.folder, self._inputs, stores=settings.stores())
 
     def undo(self, *, row: int | None = None, column: str | None = None, rule: str | None = None, cluster: str | None = None,
              source: str | None = None, output: str | Path | None = None) -> Result:  # fmt: skip
@@ -65,13 +79,14 @@ class Result:
         undo_run(self.folder, target, row=row, column=column, rule=rule, cluster=cluster, source=source)
         return Result(target, self._inputs, self._kind, (keep, self._keep))
 
-    def save(self, output: str | Path, force: bool = False) -> Path:
-        """Copy the run to a folder of your own."""
+    def save(self, output: str | Path, force: bool = False) -> Path | Location:
+        """Copy the run to a folder of your own, or to a URL."""
         import shutil
 
-        with run_folder.written_aside(Path(output), force) as folder:
+        place = _place(output)
+        with run_folder.written_aside(place, force) as folder:
             shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        return Path(output)
+        return place
 
     def __repr__(self) -> str:
         rows = self.report["rows"]
@@ -83,27 +98,32 @@ class Result:
 
 def clean(data: Any, recipe: str | Path | Mapping[str, Any] | Recipe | None = None, *, output: str | Path | None = None,
           options: RunOptions | None = None) -> Result:  # fmt: skip
-    """Clean a path, or anything with `__arrow_c_stream__` (Polars, pandas, pyarrow, DuckDB).
+    """Clean a path, a URL, a pattern, or anything with `__arrow_c_stream__` (Polars, pandas, pyarrow, DuckDB).
 
-    `recipe` is `careful` (default), `complete`, a YAML file or a mapping; `output` a folder to keep the run in. Raises the errors of
-    `data_sanitizer.errors`.
+    `recipe` is `careful` (default), `complete`, a YAML file or a mapping; `output` a folder or URL to keep the run in. Raises the errors
+    of `data_sanitizer.errors`.
     """
     target, keep = _target(output)
     inputs, kind = _inputs(data, Path(keep.name))
-    sanitize(inputs, target, load_recipe(recipe), options)
+    sanitize(inputs, target, load_recipe(recipe), options or RunOptions(stores=settings.stores()))
     return Result(target, inputs, kind, keep)
 
 
 def profile(data: Any) -> dict[str, Any]:
-    """What pass 1 learns of a path or a frame: the content of profile.json."""
+    """What pass 1 learns of a path, a URL or a frame: the content of profile.json."""
     with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as keep:
         inputs, _ = _inputs(data, Path(keep))
-        return profiled(inputs, RunOptions())
+        return profiled(inputs, RunOptions(stores=settings.stores()))
 
 
-def _target(output: str | Path | None) -> tuple[Path, tempfile.TemporaryDirectory[str]]:
+def _target(output: str | Path | None) -> tuple[Path | Location, tempfile.TemporaryDirectory[str]]:
     keep = tempfile.TemporaryDirectory(prefix="data-sanitizer-")
-    return (Path(output) if output is not None else Path(keep.name) / "run"), keep
+    return (_place(output) if output is not None else Path(keep.name) / "run"), keep
+
+
+def _place(output: str | Path) -> Path | Location:
+    """Where a run is or goes: a folder, or a place in a store."""
+    return settings.stores().place(output) if isinstance(output, str) else output
 
 
 def _inputs(data: Any, folder: Path) -> tuple[list[str], type]:

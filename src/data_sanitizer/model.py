@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,37 @@ class Block:
     frame: pl.DataFrame
     quarantined: tuple[RowIssue, ...] = ()
     flagged: tuple[RowIssue, ...] = ()
+    file: Path | None = None  # an uncompressed Arrow IPC file with `frame`, and its neighbours: the receiver may move it
+
+
+def _limit(default: int, about: str) -> Any:
+    return field(default=default, metadata={"about": about})
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """What a source may ask of us before it is refused; sizes in bytes. They protect, and change no row of a source that is read."""
+
+    unpacked_bytes: int = _limit(50 << 30, "what compressed data may unpack to, and what the values of a Parquet or Arrow file may take")
+    unpacked_ratio: int = _limit(200, "how many times larger it may be than the file, counted once it is larger than `unpacked_free`")
+    unpacked_free: int = _limit(256 << 20, "up to here any ratio passes: small regular tables shrink a thousand times")
+    archive_entries: int = _limit(2_000, "entries in a ZIP archive, which workbooks are too")
+    sheet_cells: int = _limit(50_000_000, "filled cells in a sheet")
+    sheet_sparseness: int = _limit(20, "cells in a sheet's bounding box for each filled one, counted from `sheet_free` cells on")
+    sheet_free: int = _limit(4 << 20, "cells in a sheet's bounding box that are never too many")
+    sheet_columns: int = _limit(16_384, "columns of a sheet, the most that Excel has")
+    columns: int = _limit(20_000, "columns of a table")
+    name_length: int = _limit(512, "characters in a column's name")
+    field_bytes: int = _limit(1 << 20, "a longer cell is kept and flagged")
+    longest_field: int = _limit(16 << 20, "a longer cell is refused")
+    row_bytes: int = _limit(16 << 20, "a longer row is refused")
+    depth: int = _limit(64, "levels of nesting in JSON, Parquet and Arrow")
+    exponent: int = _limit(400, "a number with a larger exponent stays text")
+    batch_bytes: int = _limit(128 << 20, "values of a Parquet or Arrow file that are handed on at a time")
+    reader_memory: int = _limit(4 << 30, "memory that the process which reads may take; what the libraries need to start is not counted")
+    reader_seconds: int = _limit(600, "processor seconds that it may take until it gives an answer: what the source is, or the next rows")
+    reader_disk: int = _limit(64 << 30, "space that it may take on disk")
+    footer_bytes: int = _limit(64 << 20, "the footer of a Parquet or Arrow file, which is read as a whole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +82,19 @@ class ReadOptions:
     quote: str | None = None  # empty: fields are never quoted
     escape: str | None = None  # empty: a quote inside a quoted field is doubled
     skip_lines: int | None = None  # physical lines at the top that are not looked at
+    mixed: tuple[
+        tuple[str, str], ...
+    ] = ()  # JSON: what to do with a key whose values differ in kind, as (key, policy); key "" is any other
+    limits: ReadLimits = field(default_factory=ReadLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a store as it was when it was looked at."""
+
+    key: str
+    size: int  # bytes
+    version: str  # ETag or generation: another one as soon as the bytes are others
 
 
 @dataclass(frozen=True, slots=True)

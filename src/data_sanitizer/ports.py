@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,10 +12,67 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_sanitizer.model import Action, Block, Candidates, Decision, ReadOptions, Samples
+from data_sanitizer.model import Action, Block, Candidates, Decision, ReadOptions, Samples, StoredObject
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+
+class Source(Protocol):
+    """Where the bytes of one input are: a file of this machine, an object in a store, or the far end of a pipe."""
+
+    @property
+    def name(self) -> str:
+        """As the user gave it."""
+        ...
+
+    @property
+    def local(self) -> Path | None:
+        """A plain file of this machine that holds the bytes, where there is one."""
+        ...
+
+    def open(self) -> io.RawIOBase:
+        """The bytes from the start, seekable; each call gives a stream with a position of its own."""
+        ...
+
+    def stamp(self) -> object:
+        """A plain value (numbers, texts, tuples of them) that is another one once the bytes have changed."""
+        ...
+
+
+class Store(Protocol):
+    """stores/: one bucket, as it is read. A module there is named after its URL scheme; it has `Settings`, a frozen dataclass whose fields
+    name their variables in the environment, and `bucket(name, settings)`, which gives a Store that is a WritableStore as well.
+
+    Requests are repeated where that can help, and errors are those of errors.py: InputNotFound, StoreRefused, StoreUnavailable."""
+
+    def find(self, key: str) -> StoredObject:
+        """The object as it is now; raises InputNotFound."""
+        ...
+
+    def listed(self, prefix: str) -> Iterator[StoredObject]:
+        """Every object whose key begins with `prefix`, in the order of their keys."""
+        ...
+
+    def read(self, found: StoredObject, start: int, size: int) -> bytes:
+        """Exactly these bytes of the object as it was found; raises InputChanged where it is another one by now."""
+        ...
+
+
+class WritableStore(Protocol):
+    """stores/: one bucket, as it is written. An object is visible only when it is complete; what fails leaves nothing."""
+
+    def write(self, key: str, pieces: Iterable[bytes], *, new: bool = False) -> StoredObject:
+        """An object of these bytes, given in pieces of any size; with `new` raises OutputExists where there is one already."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; nothing happens where there is none."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Give up every upload of this object that was begun and not completed, whoever began it."""
+        ...
 
 
 class Reading(Protocol):
@@ -35,9 +93,9 @@ class Format(Protocol):
 
     SUFFIXES: tuple[str, ...]
 
-    def read(self, path: Path, name: str, options: ReadOptions, scratch: Path, block: int = ...) -> Reading:
+    def read(self, path: Path | Source, name: str, options: ReadOptions, scratch: Path, block: int = ...) -> Reading:
         """Look at the file, decide how to read it; `scratch` is a folder for frozen copies, removed after the run. `block` is how much is
-        read at a time; it changes no row."""
+        read at a time; it changes no row. Only a format that streams (csv) is given a Source; the others always have a path."""
         ...
 
     def write(self, table: pl.LazyFrame, path: Path) -> None:

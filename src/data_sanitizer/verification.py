@@ -16,11 +16,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_sanitizer import formats, ledger, run_folder
+from data_sanitizer import inputs as given
+from data_sanitizer import ledger, run_folder
 from data_sanitizer.errors import RunUnreadable, UsageError, VerificationFailed
 from data_sanitizer.model import Block, ReadOptions, RowIssue
 from data_sanitizer.ports import Reading
 from data_sanitizer.replay import Ordinals, Replay, Run, Stretch, open_run, slices
+from data_sanitizer.sandbox.reading import Sandbox
+from data_sanitizer.stores import Location, Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +45,37 @@ class Verification:
         return f"Verified: {both}, in all {self.cells} cells and {self.entries} ledger entries. {rows}{masked}."
 
 
-def verify(run: Path, inputs: Sequence[str], reading: ReadOptions | None = None) -> Verification:
+def verify(run: Path | Location, inputs: Sequence[str], reading: ReadOptions | None = None, stores: Stores | None = None) -> Verification:
     """Compare a run with its inputs, given in the order of the run, wherever they lie now.
 
     Raises VerificationFailed with the source, row and column where they differ, UsageError where the number of inputs is another one,
     and RunUnreadable where the folder holds no finished run. The inputs are read with the options of the run, unless `reading` says
     otherwise.
     """
+    with run_folder.at_hand(run) as folder:
+        return _judged(folder, given.found(inputs, stores or Stores()), reading)
+
+
+def _judged(run: Path, places: list[given.Place], reading: ReadOptions | None) -> Verification:
     manifest = run_folder.read_manifest(run)
     try:
-        return _verified(run, inputs, reading or ReadOptions(**manifest.get("reading", {})))
+        return _verified(run, places, reading or run_folder.reading_from(manifest.get("reading", {})))
     except RunUnreadable as error:
         raise VerificationFailed(run=run, why=error.facts["why"]) from error
     except (pl.exceptions.PolarsError, OSError, KeyError, TypeError, ValueError) as error:
         raise VerificationFailed(run=run, why="a table of the run cannot be read, or an entry says what no run writes") from error
 
 
-def _verified(run: Path, inputs: Sequence[str], reading: ReadOptions) -> Verification:
+def _verified(run: Path, given_places: list[given.Place], reading: ReadOptions) -> Verification:
     opened = open_run(run)
-    if len(inputs) != len(opened.sources):
-        made = f"{run} was made from {len(opened.sources)} inputs, but {len(inputs)} are given"
+    if len(given_places) != len(opened.sources):
+        made = f"{run} was made from {len(opened.sources)} inputs, but {len(given_places)} are given"
         raise UsageError(why=f"{made}. Give them all, in the same order.")
     check = _Check(opened)
     check.outputs()
-    paths = check.inputs(inputs)
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-        check.sources([formats.open_source(path, reading, Path(scratch)) for path in paths])
+    places = check.inputs(given_places)
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, Sandbox(Path(scratch)) as reader:
+        check.sources([reader.open(place, reading) for place in places])
     check.account()
     check.duplicates()
     return check.result()
@@ -97,15 +105,15 @@ class _Check:
             if run_folder.sha256(path) != told["sha256"]:
                 raise self.fail(f"{name} has another sha256 than manifest.json tells")
 
-    def inputs(self, given: Sequence[str]) -> list[str]:
+    def inputs(self, places: list[given.Place]) -> list[given.Place]:
         """The inputs in the order of the run, told apart by their content; one that was read from a pipe is taken as it comes."""
-        hashes = {path: run_folder.sha256(Path(path)) if Path(path).is_file() else None for path in given}
-        left, found = list(given), []
-        for own, told in zip(given, self.run.manifest["inputs"], strict=True):
-            candidates = [p for p in (own, *left) if p in left and told["sha256"] in (None, hashes[p])]
+        hashes = {given.name(place): given.sha256(place) for place in places}
+        left, found = list(places), []
+        for own, told in zip(places, self.run.manifest["inputs"], strict=True):
+            candidates = [p for p in (own, *left) if p in left and told["sha256"] in (None, hashes[given.name(p)])]
             if not candidates:
-                if hashes[own] is None:  # it cannot be opened: the reader says why
-                    return list(given)
+                if hashes[given.name(own)] is None:  # it cannot be opened: the reader says why
+                    return places
                 raise self.fail(f"no input given has the sha256 of {told['name']}")
             found.append(candidates[0])
             left.remove(candidates[0])

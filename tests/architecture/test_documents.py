@@ -19,7 +19,10 @@ from repository import PACKAGE, ROOT, files, module_names, name, nodes, package,
 from data_sanitizer import extensions
 
 PLUGINS = [
-    (folder, n) for folder in ("steps", "formats", "pii") if (PACKAGE / folder / "__init__.py").exists() for n in extensions.names(folder)
+    (folder, n)
+    for folder in ("steps", "formats", "stores", "pii")
+    if (PACKAGE / folder / "__init__.py").exists()
+    for n in extensions.names(folder)
 ]
 PAGES = [p for p in files() if p.suffix == ".md"]
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from data_sanitizer import errors
 from data_sanitizer.formats import csv as csv_format
-from data_sanitizer.model import ReadOptions
+from data_sanitizer.model import ReadLimits, ReadOptions
 
 COMMA = ReadOptions(delimiter=",", header=True, encoding="utf-8")
 
@@ -79,7 +79,7 @@ def test_unclosed_quotes_within_one_line_take_linear_time() -> None:
 
 def test_many_equal_names_are_told_apart_and_too_many_columns_refused() -> None:
     assert Got(b",".join([b"x"] * 20_000)).columns[-1] == "x_20000"
-    with pytest.raises(errors.MalformedInput, match="20001 columns"):
+    with pytest.raises(errors.TooManyColumns, match="it has 20001"):
         Got(b",".join([b"x"] * 20_001))
 
 
@@ -305,3 +305,20 @@ def test_counts_of_the_fast_path_see_every_delimiter_beyond_one_step() -> None:
     short = data + b"4,5\n"
     assert Got(short, COMMA, 1 << 20).flagged == [(rows, "2 fields where the header has 3", "4,5")]
     assert np.unique(Got(data, COMMA, 1 << 17).numbers).size == rows
+
+
+@pytest.mark.parametrize("quote", [b"", b'"'])
+def test_long_fields_are_flagged_and_longer_ones_refused_whatever_the_block(quote: bytes) -> None:
+    data = b"a,b\nx,1\n" + quote + b"y" * 300 + quote + b",2\nz,3\n"
+    for block in (16, 1000):
+        options = ReadOptions(limits=ReadLimits(field_bytes=200))
+        assert [i[:2] for i in Got(data, options, block).flagged] == [(1, "a value is longer than the limit field_bytes")]
+        with pytest.raises(errors.FieldTooLarge, match="longest_field"):
+            Got(data, ReadOptions(limits=ReadLimits(longest_field=299)), block)
+        with pytest.raises(errors.RowTooLarge, match="row_bytes"):
+            Got(data, ReadOptions(limits=ReadLimits(row_bytes=250)), block)
+
+
+def test_a_name_that_is_too_long_is_refused() -> None:
+    with pytest.raises(errors.ColumnNameTooLong, match="column 2 has 513 characters"):
+        Got(b"a," + b"b" * 513 + b"\n1,2\n")

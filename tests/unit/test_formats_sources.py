@@ -52,7 +52,7 @@ def archive(*members: str) -> bytes:
         ("a.xls", b"<html><table><tr><td>1</td></tr></table></html>", errors.UnsupportedContent),
         ("a.csv", b'<?xml version="1.0"?><a/>', errors.UnsupportedContent),
         ("a.xlsx", archive("word/document.xml", "[Content_Types].xml"), errors.UnsupportedContent),
-        ("a.zip", archive("a.csv"), errors.UnsupportedContent),
+        ("a.zip", archive("a.csv", "b.csv"), errors.ArchiveRejected),
         ("a.gz", gzip.compress(gzip.compress(b"a,b\n1,2\n")), errors.UnsupportedContent),
         ("a.csv.gz", gzip.compress(PNG), errors.UnsupportedContent),
         ("a.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-9], errors.TruncatedInput),
@@ -60,14 +60,14 @@ def archive(*members: str) -> bytes:
         ("a.csv.zst", zstandard.compress(b"a,b\n1,2\n" * 99)[:-3], errors.TruncatedInput),
         ("a.csv.zst", b"\x28\xb5\x2f\xfd" + b"\xff" * 50, errors.MalformedInput),
         ("a.parquet", b"PAR1" + bytes(50), errors.TruncatedInput),
-        ("a.parquet", b"PAR1" + bytes(50) + b"\x09\x00\x00\x00PAR1", errors.MalformedInput),
-        ("a.parquet", b"hello", errors.MalformedInput),
+        ("a.parquet", b"PAR1" + bytes(50) + b"\x09\x00\x00\x00PAR1", errors.MalformedParquet),
+        ("a.parquet", b"hello", errors.MalformedParquet),
         ("a.arrow", b"ARROW1\x00\x00" + bytes(50), errors.TruncatedInput),
-        ("a.arrow", b"ARROW1\x00\x00" + bytes(50) + b"ARROW1", errors.MalformedInput),
-        ("a.arrow", b"\xff\xff\xff\xff\x50\x00\x00\x00" + bytes(90), errors.MalformedInput),
-        ("a.xlsx", archive("xl/workbook.xml"), errors.MalformedInput),
-        ("a.xlsx", b"PK\x03\x04" + bytes(50), errors.MalformedInput),
-        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), errors.MalformedInput),
+        ("a.arrow", b"ARROW1\x00\x00" + bytes(50) + b"ARROW1", errors.MalformedArrow),
+        ("a.arrow", b"\xff\xff\xff\xff\x50\x00\x00\x00" + bytes(90), errors.MalformedArrow),
+        ("a.xlsx", archive("xl/workbook.xml"), errors.MalformedSpreadsheet),
+        ("a.xlsx", b"PK\x03\x04" + bytes(50), errors.MalformedSpreadsheet),
+        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), errors.MalformedSpreadsheet),
         ("a.json", b"hello", errors.MalformedInput),
         ("a.jsonl", b"hello", errors.MalformedInput),
     ],
@@ -203,9 +203,9 @@ def test_the_first_sheet_with_content_is_read_from_its_header_on(workbook: Path)
     }
     assert rows_of(reading)[2] == (3, "n2", dt.date(2020, 1, 3), 3.0, "2", False, dt.datetime(2020, 1, 1, 2, 30), "007")
     told = {d.subject: (d.choice, d.evidence) for d in reading.decisions}
-    assert told["sheet"] == ("Data", "the first with content; not read: Cover, Other")
+    assert told["sheet"] == ("Data", "the first with a table of its size (32 cells); not read: Cover, Other")
     assert told["header"][0] == "after 1 title rows"
-    assert told["blank rows"][0] == "2 left out"
+    assert told["blank rows"][0] == "1 left out"
 
 
 def test_a_sheet_is_chosen_by_name(workbook: Path) -> None:
@@ -233,7 +233,7 @@ def test_no_message_quotes_a_cell(tmp_path: Path) -> None:
     secret = "s3cr3t-value"
     for name, data in {
         "a.json": f'{{"a":"{secret}"',
-        "b.json": f'["{secret}"]',
+        "b.json": f'["{secret}" {secret}]',
         "c.jsonl": f'{{"a":"{secret}',
         "d.parquet": secret,
     }.items():

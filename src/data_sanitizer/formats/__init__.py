@@ -11,29 +11,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from data_sanitizer import errors, extensions
-from data_sanitizer.model import Decision, ReadOptions
+from data_sanitizer.model import Decision, ReadLimits, ReadOptions
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from data_sanitizer.ports import Format, Reading
+    from data_sanitizer.ports import Format, Reading, Source
 
-_PACKING_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd")
+_PACKING_SUFFIXES = (".gz", ".gzip", ".zst", ".zstd", ".bz2", ".xz", ".zip")
 _NEEDS_PLAIN_FILE = ("parquet", "arrow", "excel")
+_STREAMS = ("csv",)  # read from any source as it comes; the others go back and forth, so what is not on this machine is copied once
 
 
-def open_source(path: str | Path, options: ReadOptions, scratch: Path, block: int | None = None) -> Reading:
+def open_source(place: str | Path | Source, options: ReadOptions, scratch: Path, block: int | None = None) -> Reading:
     """Looks at a source (`-` is standard input) and says how it will be read; raises the InputErrors.
 
     `scratch` is an existing folder for unpacked or frozen copies; it must live as long as the reading. `block` is how much is read at a
     time (bytes of text, rows of typed tables) where it shall not be the usual; it changes no row.
     """
-    name = str(path)
-    place = _rereadable(Path(path), name, scratch)
-    suffix = _by_suffix(place)
-    found, packed = _look(place, name, suffix, options)
-    place = _plain_file(place, name, scratch) if packed and found in _NEEDS_PLAIN_FILE else place
-    reading = format_named(found).read(place, name, options, scratch, **({"block": block} if block else {}))
+    name = str(place) if isinstance(place, str | Path) else place.name
+    found_at = rereadable(place, name, scratch)
+    suffix = _by_suffix(Path(name) if not isinstance(found_at, Path) else found_at)
+    found, packed = _look(found_at, name, suffix, options)
+    if (packed and found in _NEEDS_PLAIN_FILE) or (found not in _STREAMS and not isinstance(found_at, Path)):
+        found_at = _plain_file(found_at, name, scratch, options.limits)
+    reading = format_named(found).read(found_at, name, options, scratch, **({"block": block} if block else {}))
     if found != suffix and suffix and not options.format:
         told = Decision("format", found, f"the name says {suffix}, the content says {found}")
         reading.decisions = (told, *reading.decisions)
@@ -92,36 +94,45 @@ def _by_suffix(path: Path) -> str:
     return next((n for n in extensions.names("formats") if last in format_named(n).SUFFIXES), "")
 
 
-def _look(path: Path, name: str, suffix: str, options: ReadOptions) -> tuple[str, bool]:
+def _look(path: Path | Source, name: str, suffix: str, options: ReadOptions) -> tuple[str, bool]:
     """Format and whether the file is compressed."""
-    from data_sanitizer.formats import _bytes, _content
+    from data_sanitizer.formats import _bytes, _compression, _content
 
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         raise errors.InputIsDirectory(path=name)
     with _bytes.open_file(path, name) as file:
-        packed = _bytes.compression(file.read(4)) is not None
-    with _bytes.open_bytes(path, name) as stream:
+        packed = _compression.packing(file, name, options.limits)
+        if packed:
+            _compression.refuse_bomb(file, packed, name, options.limits)
+    with _bytes.open_bytes(path, name, limits=options.limits) as stream:
         head = _bytes.read_up_to(stream, _bytes.SAMPLE)
     if not head.strip():
         raise errors.EmptyInput(path=name)
-    if options.format:
-        return options.format, packed
-    if packed and _bytes.compression(head):
+    if packed and _compression.kind(head) and not _content.is_document(head):
         raise errors.UnsupportedContent(path=name, found="compressed data inside compressed data")
-    return _content.find(head, len(head) < _bytes.SAMPLE, path, name, suffix), packed
+    if options.format:
+        return options.format, bool(packed)
+    return _content.find(head, len(head) < _bytes.SAMPLE, path, name, suffix, options.limits), bool(packed)
 
 
-def _plain_file(path: Path, name: str, scratch: Path) -> Path:
+def _plain_file(path: Path | Source, name: str, scratch: Path, limits: ReadLimits) -> Path:
+    """A copy in `scratch`, unpacked; raises InputChanged where the source changes meanwhile."""
     from data_sanitizer.formats import _bytes
 
-    with _bytes.open_bytes(path, name) as stream:
-        return _bytes.spool(stream, _free(scratch, "unpacked"))
+    before = _bytes.stamp(path)
+    with _bytes.open_bytes(path, name, limits=limits) as stream:
+        copy = _bytes.spool(stream, _free(scratch, "unpacked"))
+    _bytes.must_be_unchanged(path, name, before)
+    return copy
 
 
-def _rereadable(path: Path, name: str, scratch: Path) -> Path:
-    """A file that can be read more than once: standard input and pipes are copied to `scratch`."""
-    from data_sanitizer.formats import _bytes
+def rereadable(place: str | Path | Source, name: str, scratch: Path) -> Path | Source:
+    """A place that can be read more than once: standard input and pipes are copied to `scratch`."""
+    from data_sanitizer.formats import _bytes, _sources
 
+    if not isinstance(place, str | Path):
+        return _sources.local_or_source(place)
+    path = Path(place)
     if name == "-":
         return _bytes.spool(sys.stdin.buffer, _free(scratch, "stdin"))
     if path.is_fifo():

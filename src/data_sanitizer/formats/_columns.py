@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
-from data_sanitizer.model import Decision
+from data_sanitizer import errors
+from data_sanitizer.model import Decision, ReadLimits
 
 
 def plain_names(raw: Sequence[str]) -> tuple[tuple[str, ...], tuple[Decision, ...]]:
@@ -42,8 +44,18 @@ def plain_names(raw: Sequence[str]) -> tuple[tuple[str, ...], tuple[Decision, ..
     return tuple(names), tuple(decisions)
 
 
+def checked_names(names: Sequence[str], limits: ReadLimits, path: str) -> None:
+    """Raises TooManyColumns or ColumnNameTooLong where the columns of a table go beyond the limits."""
+    if len(names) > limits.columns:
+        raise errors.TooManyColumns(path=path, found=f"it has {len(names)}", limit="columns", most=limits.columns)
+    longest = max(range(len(names)), key=lambda i: len(names[i]), default=0)
+    if names and len(names[longest]) > limits.name_length:
+        found = f"that of column {longest + 1} has {len(names[longest])} characters"
+        raise errors.ColumnNameTooLong(path=path, found=found, limit="name_length", most=limits.name_length)
+
+
 def flat(schema: pl.Schema) -> list[tuple[str, pl.Expr, pl.DataType]]:
-    """Every column of a typed table as an expression of a plain type: structs as `a.b`, lists as JSON text, categories as text."""
+    """Every column of a typed table as an expression of a plain type: structs as `a.b`, lists and maps as JSON text, categories as text."""
     columns = [leaf for name, kind in schema.items() for leaf in _leaves(name, pl.col(name), kind)]
     names, _ = plain_names([name for name, _, _ in columns])
     return [(name, expr.alias(name), kind) for name, (_, expr, kind) in zip(names, columns, strict=True)]
@@ -54,8 +66,10 @@ def _leaves(name: str, expr: pl.Expr, kind: pl.DataType) -> list[tuple[str, pl.E
     if isinstance(kind, pl.Struct) and kind.fields:
         fields = pl.Schema(kind.to_schema())
         return [leaf for f, inner in fields.items() for leaf in _leaves(f"{name}.{f}", expr.struct.field(f), inner)]
-    if isinstance(kind, pl.List | pl.Array | pl.Struct):
+    if isinstance(kind, pl.List | pl.Array | pl.Struct | pl.Map):
         return [(name, _json_text(expr), text)]
+    if isinstance(kind, pl.BaseExtension):
+        return _leaves(name, expr.ext.storage(), _whole_type(kind.ext_storage()))
     if isinstance(kind, pl.Binary):
         return [(name, expr.map_batches(_text_of_bytes, return_dtype=text), text)]
     if isinstance(kind, pl.Duration):
@@ -63,6 +77,45 @@ def _leaves(name: str, expr: pl.Expr, kind: pl.DataType) -> list[tuple[str, pl.E
     if isinstance(kind, _PLAIN):
         return [(name, expr, kind)]
     return [(name, expr.cast(pl.String), text)]
+
+
+def depth(kind: pl.DataType) -> int:
+    """How many levels of lists, maps and structs a type has."""
+    if isinstance(kind, pl.Struct):
+        return 1 + max((depth(_whole_type(f.dtype)) for f in kind.fields), default=0)
+    if isinstance(kind, pl.Map):
+        return 1 + depth(_whole_type(kind.value))
+    return 1 + depth(_whole_type(kind.inner)) if isinstance(kind, pl.List | pl.Array) else 0
+
+
+def _whole_type(kind: Any) -> pl.DataType:
+    """A type as a value: Polars also takes the class for it."""
+    return pl.Schema({"": kind})[""]
+
+
+def text_size(expr: pl.Expr, kind: pl.DataType) -> pl.Expr | None:
+    """The bytes that the texts in a value take once written out, with a little for each element of a list; None for plain values."""
+    if isinstance(kind, pl.String):
+        return expr.str.len_bytes().cast(pl.UInt64)
+    if isinstance(kind, pl.Categorical):
+        return expr.cat.len_bytes().cast(pl.UInt64)
+    if isinstance(kind, pl.Binary):
+        return expr.bin.size().cast(pl.UInt64)
+    if isinstance(kind, pl.Map):
+        return text_size(expr.map.entries(), pl.List(pl.Struct({"key": kind.key, "value": kind.value})))
+    if isinstance(kind, pl.BaseExtension):
+        return text_size(expr.ext.storage(), _whole_type(kind.ext_storage()))
+    if isinstance(kind, pl.Array):
+        return text_size(expr.arr.to_list(), pl.List(kind.inner))
+    if isinstance(kind, pl.List):
+        inner = text_size(pl.element(), _whole_type(kind.inner))
+        marks = expr.list.len().cast(pl.UInt64) * _ELEMENT
+        return marks if inner is None else marks + expr.list.eval(inner.fill_null(0)).list.sum().fill_null(0)
+    if isinstance(kind, pl.Struct):
+        sizes = [text_size(expr.struct.field(name), dtype) for name, dtype in pl.Schema(kind.to_schema()).items()]
+        known = [size.fill_null(0) for size in sizes if size is not None]
+        return pl.sum_horizontal(known) if known else None
+    return None
 
 
 def _text_of_bytes(column: pl.Series) -> pl.Series:
@@ -81,11 +134,12 @@ def _text_of_value(value: bytes) -> str:
 
 
 def _json_text(expr: pl.Expr) -> pl.Expr:
-    """Lists and empty structs as JSON; null stays null."""
+    """Lists, maps and empty structs as JSON; null stays null."""
     whole = pl.struct(expr.alias("v")).struct.json_encode().str.strip_prefix('{"v":').str.strip_suffix("}")
     return pl.when(expr.is_not_null()).then(whole)
 
 
+_ELEMENT = 8  # bytes of a number, its comma and the like, in the JSON of a list
 _PLAIN = (
     *(pl.String, pl.Boolean, pl.Date, pl.Datetime, pl.Time, pl.Decimal, pl.Float32, pl.Float64),
     *(pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64),

@@ -10,18 +10,18 @@ import numpy as np
 from data_sanitizer import errors
 from data_sanitizer.formats._delimiters import rules
 from data_sanitizer.formats._dialect import Dialect
+from data_sanitizer.model import ReadLimits
 
 _MOST_CELLS = 4 << 20  # cells in one piece: 64 MB of string views, however short the records are
-_LONGEST_RECORD = 64 << 20
 _STEP = 1 << 18  # bytes counted at a time: they stay in the processor's cache
 
 
 class Cutter:
     """Cuts a stream of bytes into pieces of whole records and says of each how many they are: -1 where a plain parser would misread it."""
 
-    def __init__(self, stream: io.RawIOBase, name: str, dialect: Dialect, block: int) -> None:
+    def __init__(self, stream: io.RawIOBase, name: str, dialect: Dialect, block: int, limits: ReadLimits) -> None:
         signs, self._cols = dialect.signs, len(dialect.names)
-        self._stream, self._name, self._signs = stream, name, signs
+        self._stream, self._name, self._signs, self._longest = stream, name, signs, limits.row_bytes
         self._sep = ord(signs.delimiter)
         self._quote = signs.quote.encode()
         self._plain = not (signs.cr or signs.escape or signs.blanks)
@@ -54,8 +54,9 @@ class Cutter:
         return self._have > 0
 
     def _grow(self) -> None:
-        if len(self._buffer) > _LONGEST_RECORD:
-            raise errors.MalformedInput(path=self._name, format="CSV", why=f"a record is longer than {_LONGEST_RECORD >> 20} MB")
+        if self._have > self._longest:
+            found = f"a record has more than {self._longest} bytes"
+            raise errors.RowTooLarge(path=self._name, found=found, limit="row_bytes", most=self._longest)
         larger = bytearray(2 * len(self._buffer))
         larger[: self._have] = self._buffer[: self._have]
         self._buffer = larger

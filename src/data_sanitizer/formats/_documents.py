@@ -11,7 +11,7 @@ Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
 DEPTH, QUOTED, ESCAPED, EXPECTS_VALUE, OFFSET, PENDING, LAST_KEY, LAST_KEY_END = range(8)  # cells of the scanner's state between two blocks
-MEMBERS, OBJECTS, ARRAYS, ENDED = range(4)  # counts in an outline
+MEMBERS, OBJECTS, ARRAYS = range(3)  # counts in an outline
 KEY_START, KEY_END, VALUE_START, FIRST_INSIDE = range(4)  # offsets of an array member; FIRST_INSIDE is the byte after its bracket
 LINES, MEMBER_LINES, ONE_LINE = range(3)  # how `unfold` treats the container: elements, members with their key, or all of it as one
 
@@ -43,18 +43,13 @@ def _step(c: int, state: Ints) -> bool:
 
 
 @kernel
-def outline(data: Bytes, n: int, state: Ints, counts: Ints, arrays: Ints) -> bool:
-    """The members of a top-level object: how many, how many objects and arrays among them, and where the first arrays are.
-
-    False where something follows the end of the document.
-    """
+def outline(data: Bytes, n: int, state: Ints, counts: Ints, arrays: Ints) -> None:
+    """The members of a top-level object: how many, how many objects and arrays among them, and where the first arrays are."""
     for i in range(n):
         c, at = data[i], state[OFFSET] + i
         if c == 32 or c == 10 or c == 13 or c == 9:
             continue
         before, inside = state[DEPTH], state[QUOTED]
-        if before == 0 and at > 0 and counts[ENDED] > 0:
-            return False
         string = _step(c, state)
         if before == 1 and string and not state[EXPECTS_VALUE]:
             state[LAST_KEY_END if inside else LAST_KEY] = at
@@ -72,10 +67,7 @@ def outline(data: Bytes, n: int, state: Ints, counts: Ints, arrays: Ints) -> boo
             arrays[counts[ARRAYS] - 1, FIRST_INSIDE] = c
         if before == 1 and c == 44 and not string:
             state[EXPECTS_VALUE] = 0
-        if before == 1 and state[DEPTH] == 0:
-            counts[ENDED] = 1
     state[OFFSET] += n
-    return True
 
 
 @kernel

@@ -12,19 +12,20 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from data_sanitizer.formats._tokens import ARRAY, ESCAPED, NULL, OBJECT, STRING, escape, scalar, space, string
 from data_sanitizer.kernels import kernel
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
-NULL, BOOL, INT, WIDE_INT, HUGE_INT, FLOAT, WIDE_FLOAT, STRING, ESCAPED, ARRAY, KINDS = range(11)
-GOOD, LONE_SURROGATE, REPEATED_KEY, NOT_OBJECT, INVALID, TOO_DEEP, TOO_MANY_KEYS = range(7)  # of a line; the first three stay in the table
-DEPTH = 64
+# states of a line: the first four stay in the table
+GOOD, LONE_SURROGATE, NON_FINITE, REPEATED_KEY, NOT_OBJECT, INVALID, TOO_DEEP, TOO_MANY_KEYS, OTHER_KIND = range(9)
 NODES = 1 << 16  # paths of keys; data that has more uses keys as values
+WHOLE = b"value"  # the one column of a table whose records are no objects
 _SLOTS = 1 << 18
 _POOL = 1 << 23
 _VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _AFTER, _DONE = range(6)
-_EXACT_DIGITS = 15  # decimal digits that a 64-bit float always keeps
+_IN_ARRAY, _IN_WHOLE = -1, -2  # on the stack in place of the node of an open object
 
 
 class Keys(NamedTuple):
@@ -62,126 +63,6 @@ def cells_for(size: int, lines: int) -> Cells:
 
 
 @kernel
-def _space(data: Bytes, i: int, end: int) -> int:
-    while i < end and (data[i] == 32 or data[i] == 9 or data[i] == 13 or data[i] == 10):
-        i += 1
-    return i
-
-
-@kernel
-def _hex(data: Bytes, i: int, end: int) -> int:
-    """The number of four hex digits, -1 where they are not."""
-    if i + 4 > end:
-        return -1
-    value = 0
-    for j in range(i, i + 4):
-        c = int(data[j])
-        digit = c - 48 if 48 <= c <= 57 else (c | 32) - 87
-        if digit < 0 or digit > 15 or (c > 57 and (c | 32) < 97):
-            return -1
-        value = value * 16 + digit
-    return value
-
-
-@kernel
-def _escape(data: Bytes, i: int, end: int) -> tuple[int, int]:
-    r"""The escape that begins with the backslash at i: where it ends (0: invalid) and its character, -1 for a lone surrogate."""
-    if i + 1 >= end:
-        return 0, 0
-    c = data[i + 1]
-    if c == 117:
-        code = _hex(data, i + 2, end)
-        if code < 0:
-            return 0, 0
-        if 0xD800 <= code < 0xDC00 and i + 7 < end and data[i + 6] == 92 and data[i + 7] == 117:
-            low = _hex(data, i + 8, end)
-            if 0xDC00 <= low < 0xE000:
-                return i + 12, 0x10000 + ((code - 0xD800) << 10) + low - 0xDC00
-        return i + 6, -1 if 0xD800 <= code < 0xE000 else code
-    for short, character in ((34, 34), (92, 92), (47, 47), (98, 8), (102, 12), (110, 10), (114, 13), (116, 9)):
-        if c == short:
-            return i + 2, character
-    return 0, 0
-
-
-@kernel
-def _string(data: Bytes, i: int, end: int) -> tuple[int, int, bool]:
-    """The string whose content begins at i: the byte after its closing quote (0: invalid), STRING or ESCAPED, any lone surrogate."""
-    kind, lone = STRING, False
-    while True:
-        c = data[i]
-        while (c != 34) & (c != 92) & (c >= 32):  # the line end stops it
-            i += 1
-            c = data[i]
-        if c == 34:
-            return i + 1, kind, lone
-        if c < 32:
-            return 0, kind, lone
-        kind = ESCAPED
-        i, character = _escape(data, i, end)
-        if i == 0:
-            return 0, kind, lone
-        lone = lone or character < 0
-
-
-@kernel
-def _word(data: Bytes, i: int, end: int) -> tuple[int, int]:
-    """null, true, false, NaN, Infinity, -Infinity: (end, kind), end 0 where it is none of them."""
-    for text, kind in ((b"null", NULL), (b"true", BOOL), (b"false", BOOL), (b"NaN", FLOAT), (b"Infinity", FLOAT), (b"-Infinity", FLOAT)):
-        size = len(text)
-        same = i + size <= end
-        for j in range(size):
-            same = same and data[i + j] == text[j]
-        if same:
-            return i + size, kind
-    return 0, NULL
-
-
-@kernel
-def _digits(data: Bytes, i: int, end: int) -> int:
-    while i < end and 48 <= data[i] <= 57:
-        i += 1
-    return i
-
-
-@kernel
-def _number(data: Bytes, i: int, end: int) -> tuple[int, int]:
-    """The number at i: (end, kind), end 0 where it breaks the grammar."""
-    first = i + 1 if data[i] == 45 else i
-    j = _digits(data, first, end)
-    if j == first or (data[first] == 48 and j > first + 1):
-        return 0, INT
-    whole, kind = j - first, INT
-    if j < end and data[j] == 46:
-        k = _digits(data, j + 1, end)
-        if k == j + 1:
-            return 0, FLOAT
-        kind = FLOAT if whole + k - j - 1 <= _EXACT_DIGITS else WIDE_FLOAT
-        j = k
-    if j < end and (data[j] | 32) == 101:
-        k = j + 1
-        if k < end and (data[k] == 43 or data[k] == 45):
-            k += 1
-        j = _digits(data, k, end)
-        return (0, FLOAT) if j == k else (j, WIDE_FLOAT)
-    if kind == INT:
-        kind = _int_kind(data, i, first, j)
-    return j, kind
-
-
-@kernel
-def _int_kind(data: Bytes, i: int, first: int, end: int) -> int:
-    if end - first <= _EXACT_DIGITS:
-        return FLOAT if i < first and data[first] == 48 else INT  # -0 is a float
-    if end - first > 19:
-        return HUGE_INT
-    value = np.uint64(0)
-    for j in range(first, end):
-        value = value * np.uint64(10) + np.uint64(data[j] - 48)
-    return WIDE_INT if value <= np.uint64(9223372036854775807) else HUGE_INT
-
-
-@kernel
 def _child(data: Bytes, start: int, end: int, parent: int, keys: Keys) -> int:
     """The node for a key below `parent`, made where it is new; -1 where there is no room."""
     mix = np.uint64(parent) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(14695981039346656037)
@@ -215,86 +96,81 @@ def _put(cells: Cells, at: int, node: int, start: int, end: int, kind: int) -> i
 
 
 @kernel
-def _scalar(data: Bytes, i: int, end: int) -> tuple[int, int, int, int, bool]:
-    """The string, number or word at i: its end (0: invalid), bytes of its content, kind, any lone surrogate."""
-    if data[i] == 34:
-        stop, kind, lone = _string(data, i + 1, end)
-        return stop, i + 1, stop - 1, kind, lone
-    stop, kind = _number(data, i, end) if data[i] == 45 or 48 <= data[i] <= 57 else _word(data, i, end)
-    if stop == 0 and data[i] == 45:
-        stop, kind = _word(data, i, end)
-    return stop, i, stop, kind, False
-
-
-@kernel
-def _line(data: Bytes, i: int, end: int, keys: Keys, cells: Cells, at: int, stack: Ints) -> tuple[int, int]:
-    """Reads one line; its state and the next free cell. `stack` holds the node of each open object, -1 for an array."""
-    state, depth, arrays, node, status, opened = _VALUE, 0, 0, 0, GOOD, 0
-    i = _space(data, i, end)
-    if data[i] != 123:
+def _line(data: Bytes, i: int, end: int, root: int, keys: Keys, cells: Cells, at: int, stack: Ints) -> tuple[int, int]:
+    """Reads one line; its state and the next free cell. `stack` has room for the deepest line; `root` is the node of all of the line
+    where records are no objects, else 0."""
+    state, depth, captured, node, status, opened, holder = _VALUE, 0, 0, root, GOOD, 0, root
+    i = space(data, i, end)
+    if data[i] != 123 and root == 0:
         return NOT_OBJECT, at
     while i < end:
         c, closes = data[i], False
         if state == _DONE:
             return INVALID, at
         if state <= _VALUE_OR_END and (c == 123 or c == 91):
-            if depth == DEPTH:
+            if depth == len(stack):
                 return TOO_DEEP, at
-            if c == 91 and arrays == 0:
-                opened = i
-                stack[DEPTH] = node
-            stack[depth] = node if c == 123 else -1
-            arrays, depth, i = arrays + (c == 91), depth + 1, i + 1
+            whole = c == 91 or (root > 0 and depth == 0)
+            if whole and captured == 0:
+                opened, holder = i, node
+            elif captured == 0 and depth > 0:
+                at = _put(cells, at, node, i, i, OBJECT)
+            stack[depth] = _IN_ARRAY if c == 91 else (_IN_WHOLE if whole else node)
+            captured, depth, i = captured + whole, depth + 1, i + 1
             state = _KEY_OR_END if c == 123 else _VALUE_OR_END
         elif state <= _VALUE_OR_END and c != 93:
-            stop, start, last, kind, lone = _scalar(data, i, end)
+            stop, start, last, kind, odd = scalar(data, i, end)
             if stop == 0:
                 return INVALID, at
-            if lone:
-                status = LONE_SURROGATE
-            if arrays == 0:
+            status = max(status, odd)
+            if captured == 0:
                 at = _put(cells, at, node, start, last, kind)
-            i, state = stop, _AFTER
+            i, state = stop, _AFTER if depth > 0 else _DONE
         elif ((state == _KEY) | (state == _KEY_OR_END)) and c == 34:
-            stop, _kind, lone = _string(data, i + 1, end)
-            after = _space(data, stop, end)
+            stop, _kind, _lone = string(data, i + 1, end)
+            after = space(data, stop, end)
             if stop == 0 or after >= end or data[after] != 58:
                 return INVALID, at
-            if arrays == 0:
+            if captured == 0:
                 node = _child(data, i + 1, stop - 1, stack[depth - 1], keys)
                 if node < 0:
                     return TOO_MANY_KEYS, at
             i, state = after + 1, _VALUE
         elif state == _AFTER and c == 44:
-            i, state = i + 1, _VALUE if stack[depth - 1] < 0 else _KEY
+            i, state = i + 1, _VALUE if stack[depth - 1] == _IN_ARRAY else _KEY
         else:
             closes = True
         if closes:
-            array = stack[depth - 1] < 0
+            array, inside = stack[depth - 1] == _IN_ARRAY, stack[depth - 1] < 0
             if c != (93 if array else 125) or not (state == _AFTER or state == (_VALUE_OR_END if array else _KEY_OR_END)):
                 return INVALID, at
-            i, depth, arrays = i + 1, depth - 1, arrays - array
-            if array and arrays == 0:
-                at = _put(cells, at, stack[DEPTH], opened, i, ARRAY)
+            i, depth, captured = i + 1, depth - 1, captured - inside
+            if inside and captured == 0:
+                at = _put(cells, at, holder, opened, i, ARRAY)
             state = _AFTER if depth > 0 else _DONE
-        i = _space(data, i, end)
+        i = space(data, i, end)
     return (status if state == _DONE else INVALID), at
 
 
 @kernel
-def parse(data: Bytes, n: int, keys: Keys, cells: Cells) -> tuple[int, int]:
-    """All lines of data[:n], which ends with a line end: how many hold something, and how many are blank."""
+def parse(data: Bytes, n: int, bare: bool, depth: int, keys: Keys, cells: Cells) -> tuple[int, int]:
+    """All lines of data[:n], which ends with a line end: how many hold something, and how many are blank.
+
+    `bare`: records are no objects.
+    """
     i, at, count, blank = 0, 0, 0, 0
-    stack = np.empty(DEPTH + 1, np.int64)
+    stack = np.empty(depth, np.int64)
+    whole = np.frombuffer(WHOLE, np.uint8)
+    root = _child(whole, 0, len(whole), 0, keys) if bare else 0
     while i < n:
         end = i
         while data[end] != 10:
             end += 1
-        if _space(data, i, end) == end:
+        if space(data, i, end) == end:
             blank += 1
         else:
             first = at
-            status, at = _line(data, i, end, keys, cells, at, stack)
+            status, at = _line(data, i, end, root, keys, cells, at, stack)
             if status > REPEATED_KEY:
                 at = first
             row = cells.lines[count]
@@ -336,7 +212,7 @@ def _put_text(data: Bytes, i: int, end: int, escaped: bool, out: Bytes, at: int)
         c = int(data[i])
         following = i + 1
         if escaped and c == 92:
-            following, c = _escape(data, i, end)
+            following, c = escape(data, i, end)
             if c < 0:
                 out[at : at + 6] = data[i : i + 6]
                 at, i = at + 6, following
@@ -357,19 +233,22 @@ def _put_text(data: Bytes, i: int, end: int, escaped: bool, out: Bytes, at: int)
 def write_rows(data: Bytes, cells: Cells, first: int, stop: int, columns: Ints, width: int, out: Bytes) -> int:
     """Writes the good lines first..stop as CSV of `width` columns (`columns`: node -> column or -1); returns the bytes written.
 
-    Where a key is repeated the last value counts, as in most readers, and the line's state becomes REPEATED_KEY.
+    Where a key is repeated the last value counts, as in most readers, and the line's state becomes REPEATED_KEY; the members of objects
+    under the same key are joined.
     """
     at = 0
-    slot = np.full(width, -1, np.int64)
+    slot, met = np.full(width, -1, np.int64), np.full(len(columns), -1, np.int64)
     for line in range(first, stop):
         if cells.lines[line][3] > REPEATED_KEY:
             continue
         slot[:] = -1
         for cell in range(cells.lines[line][2], cells.lines[line + 1][2]):
-            column = columns[cells.node[cell]]
-            if column >= 0:
-                if slot[column] >= 0:
-                    cells.lines[line][3] = REPEATED_KEY
+            node = cells.node[cell]
+            column = columns[node]
+            if met[node] == line or (column >= 0 and slot[column] >= 0):
+                cells.lines[line][3] = REPEATED_KEY
+            met[node] = line
+            if column >= 0 and cells.kind[cell] != OBJECT:
                 slot[column] = cell
         for column in range(width):
             if column > 0:

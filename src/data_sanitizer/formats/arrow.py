@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 
 from data_sanitizer import errors
-from data_sanitizer.formats._typed import Columnar
-from data_sanitizer.model import ReadOptions
+from data_sanitizer.formats import _arrow_stream
+from data_sanitizer.formats._typed import DAMAGE, Columnar, damaged, slices
+from data_sanitizer.model import ReadLimits, ReadOptions
 from data_sanitizer.ports import Reading
 
 SUFFIXES = ("arrow", "ipc", "feather", "arrows")
@@ -21,12 +22,14 @@ def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int 
     with path.open("rb") as file:
         is_file = file.read(6) == _MAGIC
     if is_file:
-        _whole(path, name)
+        _whole(path, name, options.limits)
     try:
-        table = pl.scan_ipc(path, glob=False) if is_file else pl.read_ipc_stream(path).lazy()
-        return Columnar("arrow", name, path, table, block)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise errors.MalformedInput(path=name, format="Arrow IPC", why="its schema or its data is damaged") from error
+        table = pl.scan_ipc(path, glob=False) if is_file else None
+        schema = _arrow_stream.schema(path, name) if table is None else table.collect_schema()
+    except DAMAGE as error:
+        raise damaged("arrow", name, "its schema is damaged") from error
+    raw = _arrow_stream.batches(path, name) if table is None else slices(table, options.limits, schema, "arrow", name)
+    return Columnar("arrow", name, path, schema, raw, options.limits, block)
 
 
 def write(table: pl.LazyFrame, path: Path) -> None:
@@ -34,10 +37,17 @@ def write(table: pl.LazyFrame, path: Path) -> None:
     table.sink_ipc(path, compression="lz4", record_batch_size=_BATCH, maintain_order=True)
 
 
-def _whole(path: Path, name: str) -> None:
-    """An Arrow file ends as it begins; a cut-off copy does not."""
-    data = path.stat().st_size
+def _whole(path: Path, name: str, limits: ReadLimits) -> None:
+    """An Arrow file ends as it begins, and the footer's length stands before that; a cut-off copy does not."""
+    size = path.stat().st_size
     with path.open("rb") as file:
-        file.seek(max(0, data - 6))
-        if file.read(6) != _MAGIC or data < 24:
-            raise errors.TruncatedInput(path=name, format="Arrow IPC", size=data)
+        file.seek(max(0, size - 10))
+        end = file.read(10)
+    if end[4:] != _MAGIC or size < 24:
+        raise errors.TruncatedInput(path=name, format="Arrow IPC", size=size)
+    footer = int.from_bytes(end[:4], "little", signed=True)
+    if not 0 < footer <= size - 18:
+        raise damaged("arrow", name, "its footer is longer than the file")
+    if footer > limits.footer_bytes:
+        found = f"its footer has {footer} bytes"
+        raise errors.ParquetLimit(path=name, found=found, limit="footer_bytes", most=limits.footer_bytes)

@@ -17,32 +17,34 @@ from numpy.typing import NDArray
 
 from data_sanitizer import errors
 from data_sanitizer.formats import _bytes, _dialect, _encoding, _facts, _line_ends
+from data_sanitizer.formats._columns import checked_names
 from data_sanitizer.formats._cutter import Cutter
 from data_sanitizer.formats._footer import without_footer
 from data_sanitizer.formats._line_ends import WithLineFeeds
+from data_sanitizer.formats._sizes import long_rows
 from data_sanitizer.formats._tally import Tally
-from data_sanitizer.model import Block, Decision, ReadOptions
+from data_sanitizer.model import Block, Decision, ReadLimits, ReadOptions
+from data_sanitizer.ports import Source
 
 SUFFIXES = ("csv", "tsv", "tab", "txt", "psv", "dat")
 _FAVOURITES = {".tsv": "\t", ".tab": "\t", ".psv": "|"}
-_MOST_COLUMNS = 20_000
 
 
-def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int = _bytes.BLOCK) -> Delimited:
+def read(path: Path | Source, name: str, options: ReadOptions, scratch: Path, block: int = _bytes.BLOCK) -> Delimited:
     """Finds encoding, signs and header from the first megabyte; `block` is the number of bytes parsed at once."""
     _must_be_possible(options)
-    raw, complete = _sample(path, name, "utf-8")
+    raw, complete = _sample(path, name, "utf-8", options.limits)
     encoding, evidence = _encoding.choose(options.encoding, raw, complete)
-    sample, complete = (raw, complete) if encoding == "utf-8" else _sample(path, name, encoding)
+    sample, complete = (raw, complete) if encoding == "utf-8" else _sample(path, name, encoding, options.limits)
     if not sample.strip():
         raise errors.EmptyInput(path=name)
     text = _bytes.as_utf8(sample)[0].decode("utf-8", errors="strict" if complete else "ignore").encode("utf-8")
     ends = _line_ends.unusual(text)
-    dialect = _dialect.detect(text.replace(ends, b"\n") if ends else text, complete, options, _favourite(path))
-    if len(dialect.names) > _MOST_COLUMNS:
-        raise errors.MalformedInput(path=name, format="CSV", why=f"it has {len(dialect.names)} columns, more than {_MOST_COLUMNS}")
+    favourite = _favourite(path if isinstance(path, Path) else Path(name))
+    dialect = _dialect.detect(text.replace(ends, b"\n") if ends else text, complete, options, favourite)
+    checked_names(dialect.names, options.limits, name)
     found = [d for d in (_encoding.decision(encoding, evidence), _told(ends)) if d]
-    return Delimited(path, name, encoding, dialect, ends, (*found, *dialect.decisions), block)
+    return Delimited(path, name, encoding, dialect, ends, (*found, *dialect.decisions), block, options.limits)
 
 
 def _told(ends: bytes | None) -> Decision | None:
@@ -81,9 +83,9 @@ def _favourite(path: Path) -> str | None:
     return next((_FAVOURITES[s] for s in reversed(path.suffixes) if s in _FAVOURITES), None)
 
 
-def _sample(path: Path, name: str, encoding: str) -> tuple[bytes, bool]:
+def _sample(path: Path | Source, name: str, encoding: str, limits: ReadLimits) -> tuple[bytes, bool]:
     """The first megabyte in UTF-8 (cut at a character) and whether that is all there is."""
-    with _bytes.open_bytes(path, name, encoding) as stream:
+    with _bytes.open_bytes(path, name, encoding, limits) as stream:
         data = _bytes.read_up_to(stream, _bytes.SAMPLE + 1)
     return data[: _bytes.SAMPLE], len(data) <= _bytes.SAMPLE
 
@@ -94,12 +96,12 @@ class Delimited:
     format = "csv"
     schema: Mapping[str, pl.DataType]
 
-    def __init__(self, path: Path, name: str, encoding: str, dialect: _dialect.Dialect, ends: bytes | None, found: tuple[Decision, ...],
-                 block: int) -> None:  # fmt: skip
+    def __init__(self, path: Path | Source, name: str, encoding: str, dialect: _dialect.Dialect, ends: bytes | None,
+                 found: tuple[Decision, ...], block: int, limits: ReadLimits) -> None:  # fmt: skip
         self.name, self.decisions, self.dialect = name, found, dialect
         self.header = dialect.layout.labels
         self.schema = pl.Schema(dict.fromkeys(dialect.names, pl.String()))
-        self._path, self._encoding, self._ends, self._block = path, encoding, ends, block
+        self._path, self._encoding, self._ends, self._block, self._limits = path, encoding, ends, block, limits
         self._stamp, self._late = _bytes.stamp(path), cast("tuple[Decision, ...]", ())
         self._cuts: list[tuple[int, int]] | None = None
 
@@ -116,7 +118,7 @@ class Delimited:
         self.decisions = (*(d for d in self.decisions if d not in before), *self._late)
 
     def _open(self) -> io.RawIOBase:
-        stream = _bytes.open_bytes(self._path, self.name, self._encoding)
+        stream = _bytes.open_bytes(self._path, self.name, self._encoding, self._limits)
         return WithLineFeeds(stream, self._ends) if self._ends else stream
 
     def _pieces(self, stream: io.RawIOBase) -> Iterator[tuple[bytes, int]]:
@@ -127,7 +129,7 @@ class Delimited:
                 yield data if len(data) == size else data + b"\n", expected
             return
         cuts = []
-        for data, expected in Cutter(stream, self.name, self.dialect, self._block).pieces():
+        for data, expected in Cutter(stream, self.name, self.dialect, self._block, self._limits).pieces():
             cuts.append((len(data), expected))
             yield data, expected
         self._cuts = cuts
@@ -135,7 +137,8 @@ class Delimited:
     def _block_of(self, data: bytes, expected: int, tally: Tally) -> Block:
         frame = self._parsed(data, self.dialect.quote) if expected >= 0 else None
         if frame is not None and frame.height == expected and not self._headers(frame).any():
-            return Block(tally.regular(data, expected), frame)
+            rows = tally.regular(data, expected)
+            return Block(rows, frame, flagged=long_rows(frame, rows, self._limits, self.name))
         data, wrong = _bytes.as_utf8(data)
         tally.other_encoding += wrong
         return self._exact(data, tally)
@@ -178,4 +181,4 @@ class Delimited:
             raise errors.MalformedInput(path=self.name, format="CSV", why=f"the records after record {tally.records} cannot be separated")
         rows, kept, quarantined, flagged = tally.odd(data, facts, self._headers(frame))
         frame = frame if kept.all() else frame.filter(pl.Series(kept))
-        return Block(rows[kept], frame, quarantined, flagged)
+        return Block(rows[kept], frame, quarantined, (*flagged, *long_rows(frame, rows[kept], self._limits, self.name)))

@@ -1,9 +1,15 @@
-"""Excel and OpenDocument sheets (xlsx, xlsm, xlsb, xls, ods): one sheet is read, from its header row on; dates become ISO."""
+"""Excel and OpenDocument sheets (xlsx, xlsm, xlsb, xls, ods): one table of one sheet is read, from its header on; dates become ISO.
+
+The first visible sheet with a table that is not small beside the others is read, and in it the largest table; `--sheet NAME` or
+`--sheet NAME!B3:F20` chooses another. Title rows are left out, a header of two rows is joined, a footer is quarantined, and everything
+else that was not read is named. A cell that is merged over others has its value in the first of them. Before a workbook is opened its
+parts are scanned, so that one with cells at the ends of the world, or with gigabytes packed into a megabyte, is refused in time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +17,30 @@ import numpy as np
 import polars as pl
 
 from data_sanitizer import errors
-from data_sanitizer.formats._columns import plain_names
+from data_sanitizer.formats import _sheet_cells as content
+from data_sanitizer.formats import _sheet_layout as layout
+from data_sanitizer.formats import _workbook
+from data_sanitizer.formats._columns import checked_names, plain_names
 from data_sanitizer.formats._dialect import has_header
-from data_sanitizer.model import Block, Decision, ReadOptions
+from data_sanitizer.formats._sizes import long_rows
+from data_sanitizer.model import Block, Decision, ReadOptions, RowIssue
 
 SUFFIXES = ("xlsx", "xlsm", "xlsb", "xls", "ods")
-_TITLES = 30  # rows at the top that may be titles
 _SEEN = 300  # rows that the header test looks at
-_CELLS = 1 << 19  # cells in one block
-_EXACT = 2**53  # beyond this a sheet's numbers, which are floats, do not hold every whole number
+_CELLS = 1 << 18  # cells in one block
+_SMALL = 10  # a sheet whose table is this many times smaller than the largest one is a cover or a list beside it
+_GROUPS = "the rows above hold groups of the columns that the last one names"
+_FOOTER = "a footer: the row fills at most half of the columns, below the table"
+_NAMED = 8  # other tables that a decision names
 
 Row = list[Any]
 
 
 def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int | None = None) -> Sheet:
     """Loads one sheet into memory, as the format demands; `block` is the number of rows given at once."""
-    rows, sheet = _sheet(path, name, options.sheet)
-    if not rows:
-        raise errors.EmptyInput(path=name)
-    blank = sum(not any(map(_filled, row)) for row in rows)
-    filled = [row for row in rows if any(map(_filled, row))]
-    used = [i for i in range(max(map(len, filled))) if any(i < len(row) and _filled(row[i]) for row in filled)]
-    table = [[row[i] if i < len(row) else "" for i in used] for row in filled]
-    titles = _titles(table)
-    header, why = _header(table[titles:], None if options.header is None else bool(options.header))
-    names, renamed = plain_names([_text(c) for c in table[titles]] if header else [f"column_{i + 1}" for i in range(len(used))])
-    decisions = [*sheet]
-    if titles:
-        decisions.append(Decision("header", f"after {titles} title rows", "they fill at most half of the columns"))
-    if not header:
-        decisions.append(Decision("header", "none", why))
-    if blank:
-        decisions.append(Decision("blank rows", f"{blank} left out", "a row without content is not a record"))
-    return Sheet(name, names, table[titles + header :], (*decisions, *renamed), block)
+    book = _workbook.inspect(path, name, options.limits)
+    grid, decisions = _chosen(path, name, options.sheet, book)
+    return Sheet(name, grid, decisions, options, block)
 
 
 def write(table: pl.LazyFrame, path: Path) -> None:
@@ -51,113 +48,159 @@ def write(table: pl.LazyFrame, path: Path) -> None:
     raise NotImplementedError
 
 
-def _sheet(path: Path, name: str, wanted: str | None) -> tuple[list[Row], tuple[Decision, ...]]:
-    """The rows of the sheet asked for, or of the first one with content."""
+def _chosen(path: Path, name: str, wanted: str | None, book: _workbook.Workbook) -> tuple[content.Grid, tuple[Decision, ...]]:
+    """The cells of the sheet asked for, or of the one that holds the data."""
     import python_calamine as calamine
 
     try:
-        with calamine.CalamineWorkbook.from_path(str(path)) as book:
-            sheets = book.sheet_names
-            if wanted is not None and wanted not in sheets:
-                raise errors.SheetNotFound(path=name, sheet=wanted, sheets=", ".join(sheets))
-            for sheet in [wanted] if wanted is not None else sheets:
-                rows = book.get_sheet_by_name(sheet).to_python(skip_empty_area=True)
-                if any(_filled(cell) for row in rows for cell in row):
-                    return rows, _others(sheet, sheets, wanted)
+        with calamine.CalamineWorkbook.from_path(str(path)) as opened:
+            sheets = [s.name for s in opened.sheets_metadata]
+            hidden = [s.name for s in opened.sheets_metadata if s.visible != calamine.SheetVisibleEnum.Visible]
+            if wanted is not None:
+                sheet, area = _asked(name, wanted, sheets)
+                grid = content.Grid(opened.get_sheet_by_name(sheet), book, area)
+                if not grid.tables:
+                    raise errors.EmptyInput(path=name)
+                return grid, ()
+            grids = _candidates(opened, [s for s in sheets if s not in hidden] or sheets, book)
+            if not grids and hidden:
+                grids = _candidates(opened, hidden, book)
     except calamine.PasswordError as error:
         raise errors.UnsupportedContent(path=name, found="a workbook with a password") from error
     except (calamine.CalamineError, OSError) as error:
-        raise errors.MalformedInput(path=name, format="spreadsheet", why="the file or one of its parts is damaged") from error
-    return [], ()
+        raise _workbook.malformed(name) from error
+    if not grids:
+        raise errors.EmptyInput(path=name)
+    sizes = {grid.name: grid.largest().filled(grid.codes) for grid in grids}
+    grid = next(g for g in grids if _SMALL * sizes[g.name] >= max(sizes.values()))
+    return grid, tuple(_told(grid.name, sheets, hidden, sizes))
 
 
-def _others(sheet: str, sheets: Sequence[str], wanted: str | None) -> tuple[Decision, ...]:
-    others = [s for s in sheets if s != sheet]
-    if wanted is not None or not others:
-        return ()
-    return (Decision("sheet", sheet, f"the first with content; not read: {', '.join(others)}"),)
+def _candidates(opened: Any, names: Sequence[str], book: _workbook.Workbook) -> list[content.Grid]:
+    """The sheets with content that can be the one: those that the scan found small are not even loaded."""
+    most = max((book.sheets[n].filled for n in names if n in book.sheets), default=0)
+    loaded: list[content.Grid] = []
+    for sheet in names:
+        facts = book.sheets.get(sheet)
+        if facts is not None and (not facts.filled or (_SMALL * facts.filled < most)):
+            continue
+        grid = content.Grid(opened.get_sheet_by_name(sheet), book)
+        if grid.tables:
+            loaded.append(grid)
+            if facts is not None and _SMALL * grid.largest().filled(grid.codes) >= most:
+                break  # no other sheet can hold a table so much larger
+    return loaded
 
 
-def _filled(cell: Any) -> bool:
-    return cell is not None and cell != "" and not (isinstance(cell, str) and not cell.strip())
+def _told(sheet: str, sheets: Sequence[str], hidden: Sequence[str], sizes: Mapping[str, int]) -> Iterator[Decision]:
+    others = [f"{s} (hidden)" if s in hidden else s for s in sheets if s != sheet]
+    if others:
+        why = f"the first with a table of its size ({sizes[sheet]} cells); not read: {', '.join(others)}"
+        yield Decision("sheet", f"{sheet} (hidden)" if sheet in hidden else sheet, why)
 
 
-def _titles(table: Sequence[Row]) -> int:
-    """Rows at the top that fill at most half of the columns, where a fuller one follows."""
-    narrow = max(len(row) for row in table) // 2
-    full = (i for i, row in enumerate(table[:_TITLES]) if sum(map(_filled, row)) > narrow)
-    return next(full, 0)
-
-
-def _header(table: Sequence[Row], asked: bool | None) -> tuple[bool, str]:
-    if asked is not None:
-        return asked, "as asked for"
-    return has_header([[_text(c) for c in row] for row in table[:_SEEN]])
-
-
-def _text(cell: Any) -> str:
-    """The cell as text: whole numbers without a fraction, dates and times in ISO."""
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < _EXACT else repr(cell)
-    if isinstance(cell, datetime):
-        return cell.isoformat(" ")
-    if isinstance(cell, date | time):
-        return cell.isoformat()
-    if isinstance(cell, timedelta):
-        return _clock(cell)
-    return "" if cell is None else str(cell)
-
-
-def _clock(span: timedelta) -> str:
-    seconds = round(span.total_seconds())
-    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-
-
-def _kind(cells: Sequence[Any]) -> pl.DataType:
-    """The type that all filled cells of a column have; text where they differ."""
-    kinds = {type(c) for c in cells if _filled(c)}
-    if kinds == {bool}:
-        return pl.Boolean()
-    if kinds and kinds <= {int, float}:
-        numbers = [c for c in cells if _filled(c)]
-        return pl.Int64() if all(float(c).is_integer() and abs(c) < _EXACT for c in numbers) else pl.Float64()
-    if kinds == {date}:
-        return pl.Date()
-    return pl.Datetime("us") if kinds and kinds <= {date, datetime} else pl.String()
-
-
-def _value(cell: Any, kind: pl.DataType) -> Any:
-    """A cell as a value of its column's type."""
-    if isinstance(cell, str) and cell != "" and kind == pl.String:
-        return cell
-    if not _filled(cell):
-        return None
-    if kind == pl.String:
-        return _text(cell)
-    if kind == pl.Datetime and not isinstance(cell, datetime):
-        return datetime(cell.year, cell.month, cell.day)
-    return int(cell) if kind == pl.Int64 else cell
+def _asked(name: str, wanted: str, sheets: Sequence[str]) -> tuple[str, str]:
+    """The sheet and the range of `NAME` or `NAME!B3:F20`; raises SheetNotFound."""
+    if wanted in sheets:
+        return wanted, ""
+    sheet, _, area = wanted.rpartition("!")
+    if sheet not in sheets or not content.AREA.fullmatch(area):
+        raise errors.SheetNotFound(path=name, sheet=wanted, sheets=", ".join(sheets))
+    return sheet, area
 
 
 class Sheet:
-    """The rows of one sheet below its header."""
+    """The rows of one table of a sheet, below its header."""
 
     format = "excel"
     schema: Mapping[str, pl.DataType]
 
-    def __init__(self, name: str, names: Sequence[str], rows: Sequence[Row], decisions: tuple[Decision, ...], block: int | None) -> None:
-        self.name, self.decisions = name, decisions
-        cells = [[row[i] for row in rows] for i in range(len(names))]
-        self.schema = pl.Schema({n: _kind(column) for n, column in zip(names, cells, strict=True)})
-        kinds = list(self.schema.values())
-        values = ([_value(c, k) for c in column] for column, k in zip(cells, kinds, strict=True))
-        self._frame = pl.DataFrame([pl.Series(n, v, k) for (n, k), v in zip(self.schema.items(), values, strict=True)])
+    def __init__(self, name: str, grid: content.Grid, found: tuple[Decision, ...], options: ReadOptions, block: int | None) -> None:
+        self.name, self._grid, self._limits = name, grid, options.limits
+        table = grid.largest()
+        self._columns = table.columns.tolist()
+        cells = table.cells(grid.codes)
+        above = [] if grid.area else layout.titles_above(grid.tables, table)
+        titles, heads, told = self._header(table, cells, options.header, sum(len(r.rows) for r in above))
+        self._rows = table.rows[titles + heads :]
+        footers = 0 if grid.area else layout.footer_rows(cells[titles + heads :], self._rows.tolist())
+        body = self._rows[: len(self._rows) - footers]
+        self._footer = set(self._rows[len(body) :].tolist())
+        names, renamed = plain_names(self._names(table, titles, heads))
+        checked_names(names, options.limits, name)
+        self._days = content.serial_days(grid, body, self._columns)
+        kinds = [content.column_type(grid.kinds[body, c], c in self._days) for c in self._columns]
+        self.schema = pl.Schema(dict(zip(names, kinds, strict=True)))
         self._block = block or max(1, _CELLS // len(names))
+        days = [n for n, c in zip(names, self._columns, strict=True) if c in self._days]
+        self.decisions = (*found, *told, *self._remarks(table, above, days, footers), *renamed)
+
+    def _header(self, table: layout.Region, cells: layout.Codes, asked: int | None, above: int) -> tuple[int, int, list[Decision]]:
+        """How many title rows and header rows there are, and what is told of them; `above`: title rows apart from the table."""
+        titles, told = 0 if self._grid.area else layout.title_rows(cells), []
+        groups = 0 if asked is not None else layout.group_rows(cells, table.rows.tolist(), self._columns, self._grid.merges, titles)
+        titles -= groups
+        heads, why = (groups + 1, _GROUPS) if groups else self._heads(table, cells, titles, asked)
+        if titles + above:
+            told.append(Decision("header", f"after {titles + above} title rows", "they fill at most half of the columns"))
+        if heads != 1:
+            told.append(Decision("header", f"{heads} rows joined" if heads else "none", why))
+        return titles, heads, told
+
+    def _heads(self, table: layout.Region, cells: layout.Codes, titles: int, asked: int | None) -> tuple[int, str]:
+        """How many rows name the columns, and why that is."""
+        if asked is not None:
+            return int(asked), "as asked for"
+        grid, rows = self._grid, table.rows[titles:].tolist()
+        seen = [[content.text(row[c]) for c in self._columns] for row in grid.some(rows[:_SEEN])]
+        header, against = has_header(seen)
+        return (layout.header_rows(cells[titles:], rows, self._columns, grid.merges, seen), _GROUPS) if header else (0, against)
+
+    def _names(self, table: layout.Region, titles: int, heads: int) -> list[str]:
+        """The texts of the header; of several rows, the groups before the name."""
+        if not heads:
+            return [f"column_{i + 1}" for i in range(len(self._columns))]
+        numbers = table.rows[titles : titles + heads].tolist()
+        rows = [[content.text(row[c]).strip() for c in self._columns] for row in self._grid.some(numbers)]
+        groups = [
+            content.spread(row, rows[-1], self._columns, number, self._grid.merges) for row, number in zip(rows[:-1], numbers, strict=False)
+        ]
+        return [" ".join(filter(None, dict.fromkeys(parts))) for parts in zip(*groups, rows[-1], strict=True)]
+
+    def _remarks(self, table: layout.Region, above: Sequence[layout.Region], days: Sequence[str], footers: int) -> Iterator[Decision]:
+        """What else the reader should know: blank rows, other tables, hidden and merged cells, errors, dates that are numbers."""
+        grid = self._grid
+        blank = int(table.rows[-1] - table.rows[0]) + 1 - len(table.rows)
+        if blank:
+            yield Decision("blank rows", f"{blank} left out", "a row without content is not a record")
+        if footers:
+            yield Decision("footer", f"{footers} rows quarantined", "they fill at most half of the columns, below the table")
+        others = [r for r in grid.tables if r is not table and not any(r is t for t in above)]
+        if others:
+            listed = ", ".join(f"{r.address()} ({r.filled(grid.codes)} cells)" for r in others[:_NAMED])
+            more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+            yield Decision("table", table.address(), f"the largest in sheet {grid.name}; not read: {listed}{more}")
+        if days:
+            why = "most of its cells are dates, and its numbers fall among them"
+            yield Decision("dates stored as numbers", f"read as dates in {', '.join(days)}", why)
+        yield from grid.told(table)
 
     def blocks(self) -> Iterator[Block]:
-        """Every row once, in order."""
-        for first in range(0, self._frame.height, self._block):
-            frame = self._frame.slice(first, self._block)
-            yield Block(np.arange(first, first + frame.height, dtype=np.uint64), frame)
+        """Every row once, in order; the rows of the footer are quarantined."""
+        numbers = self._rows.tolist()
+        source = zip(range(len(numbers)), numbers, self._grid.some(numbers), strict=True)
+        while rows := list(islice(source, self._block)):
+            kept = [(i, row) for i, number, row in rows if number not in self._footer]
+            footer = tuple(RowIssue(i, _FOOTER, self._line(row)) for i, number, row in rows if number in self._footer)
+            places, frame = np.array([i for i, _ in kept], np.uint64), self._frame([row for _, row in kept])
+            yield Block(places, frame, footer, long_rows(frame, places, self._limits, self.name))
+
+    def _line(self, row: Row) -> str:
+        return "\t".join(content.text(row[c]) for c in self._columns)
+
+    def _frame(self, rows: Sequence[Row]) -> pl.DataFrame:
+        parts = [
+            pl.Series(name, [content.value(row[c], kind, self._grid.epoch if c in self._days else None) for row in rows], kind)
+            for c, (name, kind) in zip(self._columns, self.schema.items(), strict=True)
+        ]
+        return pl.DataFrame(parts)

@@ -1,4 +1,8 @@
-"""Parquet: read in row slices with the file's own types, written with zstd and row groups of a fixed size."""
+"""Parquet: read in row slices with the file's own types, written with zstd and row groups of a fixed size.
+
+Structs become columns `a.b`; lists and maps become JSON text; bytes become their text where they are UTF-8, else base64 after `base64:`;
+categories become text and durations ISO 8601.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ from pathlib import Path
 import polars as pl
 
 from data_sanitizer import errors
-from data_sanitizer.formats._typed import Columnar
-from data_sanitizer.model import ReadOptions
+from data_sanitizer.formats._typed import DAMAGE, Columnar, damaged, slices
+from data_sanitizer.model import ReadLimits, ReadOptions
 from data_sanitizer.ports import Reading
 
 SUFFIXES = ("parquet", "pq", "parq")
@@ -19,11 +23,13 @@ _ROW_GROUP = 32_768  # fixed, so that the same rows give the same bytes; small, 
 
 def read(path: Path, name: str, options: ReadOptions, scratch: Path, block: int | None = None) -> Reading:
     """Reads the footer; `block` is the number of rows decoded at once."""
-    _whole(path, name)
+    _whole(path, name, options.limits)
     try:
-        return Columnar("parquet", name, path, pl.scan_parquet(path, glob=False), block)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise errors.MalformedInput(path=name, format="Parquet", why="its footer is damaged") from error
+        table = pl.scan_parquet(path, glob=False)
+        schema = table.collect_schema()
+    except DAMAGE as error:
+        raise damaged("parquet", name, "its footer is damaged") from error
+    return Columnar("parquet", name, path, schema, slices(table, options.limits, schema, "parquet", name), options.limits, block)
 
 
 def write(table: pl.LazyFrame, path: Path) -> None:
@@ -31,14 +37,20 @@ def write(table: pl.LazyFrame, path: Path) -> None:
     table.sink_parquet(path, compression="zstd", compression_level=1, statistics=True, row_group_size=_ROW_GROUP, maintain_order=True)
 
 
-def _whole(path: Path, name: str) -> None:
-    """A Parquet file begins and ends with the same four bytes; a cut-off copy does not."""
+def _whole(path: Path, name: str, limits: ReadLimits) -> None:
+    """A Parquet file begins and ends with the same four bytes, the last ones after the footer's length; a cut-off copy does not."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(4)
-        file.seek(max(0, size - 4), os.SEEK_SET)
-        end = file.read(4)
+        file.seek(max(0, size - 8), os.SEEK_SET)
+        end = file.read(8)
     if start != _MAGIC:
-        raise errors.MalformedInput(path=name, format="Parquet", why="it does not begin as a Parquet file does")
-    if size < 12 or end != _MAGIC:
+        raise damaged("parquet", name, "it does not begin as a Parquet file does")
+    if size < 12 or end[4:] != _MAGIC:
         raise errors.TruncatedInput(path=name, format="Parquet", size=size)
+    footer = int.from_bytes(end[:4], "little")
+    if footer > size - 12:
+        raise damaged("parquet", name, "its footer is longer than the file")
+    if footer > limits.footer_bytes:
+        found = f"its footer has {footer} bytes"
+        raise errors.ParquetLimit(path=name, found=found, limit="footer_bytes", most=limits.footer_bytes)

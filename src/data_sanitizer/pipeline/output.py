@@ -39,8 +39,8 @@ def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found
     out = _Output(blocks, survey, plan, found, filled, scratch, threads)
     schema = ledger.cleaned_schema(survey.schema, converts(plan))
     with ThreadPoolExecutor(1) as beside:
-        entries = beside.submit(_drained, out.entries, ledger.SCHEMA, lambda table: _parquet(table, folder / "ledger.parquet"))
-        _drained(out.kept_rows, schema, lambda table: formats.write(table, folder / f"cleaned.{output_format}", output_format))
+        entries = beside.submit(drained, out.entries, ledger.SCHEMA, lambda table: _parquet(table, folder / "ledger.parquet"))
+        drained(out.kept_rows, schema, lambda table: formats.write(table, folder / f"cleaned.{output_format}", output_format))
         entries.result()
     out.removed.write(folder / "removed.parquet")
     out.quarantine.write(folder / "quarantine.parquet")
@@ -52,7 +52,7 @@ def _parquet(table: pl.LazyFrame, path: Path) -> None:
     table.sink_parquet(path, compression="zstd", compression_level=ZSTD, row_group_size=ROW_GROUP, maintain_order=True)
 
 
-def _drained(
+def drained(
     rows: Callable[[], Iterator[pl.DataFrame]], schema: Mapping[str, pl.DataType], write_table: Callable[[pl.LazyFrame], None]
 ) -> None:
     """Write what a generator gives; an error of the generator comes out as it is, and not as Polars wraps it."""

@@ -66,7 +66,7 @@ def _block(stored: StoredBlock, *, survey: Survey, plan: Plan, compared: frozens
 def _all_entries(stored: StoredBlock, chunk: CleanedChunk, source: str) -> pl.DataFrame:
     """The entries of the cells and those of the reader, in order of rows."""
     entries = chunk.entries.with_columns(source=pl.lit(source))
-    if not stored.issues:
+    if not stored.extent.issues:
         return entries
     told = [_issues(stored.flagged(), source, ledger.FLAG), _issues(stored.quarantined(), source, ledger.QUARANTINE)]
     return pl.concat([entries, *told]).sort("row", maintain_order=True)

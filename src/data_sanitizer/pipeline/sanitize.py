@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +15,17 @@ from typing import Any
 
 import polars as pl
 
-from data_sanitizer import formats, kernels, run_folder
-from data_sanitizer.errors import InputChanged, UsageError
+from data_sanitizer import inputs as given
+from data_sanitizer import kernels, run_folder
+from data_sanitizer.errors import InputChanged
 from data_sanitizer.model import ReadOptions
 from data_sanitizer.pipeline import duplicates, first_run, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
+from data_sanitizer.sandbox.reading import Sandbox
+from data_sanitizer.stores import Location, Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class RunOptions:
     block: int | None = None  # how much is read at a time, where it shall not be the usual
     memory: int = 1 << 30  # bytes that a run may take
     reading: ReadOptions = field(default_factory=ReadOptions)
+    stores: Stores = field(default_factory=Stores)
     tell: Callable[[str], None] = lambda message: None  # gets what a user who waits should know
 
 
@@ -52,23 +56,24 @@ class Clock:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOptions | None = None) -> dict[str, Any]:
+def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, options: RunOptions | None = None) -> dict[str, Any]:
     """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py."""
-    if len(set(inputs)) < len(inputs):
-        raise UsageError(why="The same input is given twice. Name each input once.")
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
+    places = given.found(inputs, options.stores)
     new = kernels.never_compiled()
-    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as compiling:
+    with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as resources:
         scratch = folder / "scratch"
         scratch.mkdir()
         with clock.stage("open"):
-            readings = open_all(inputs, options, scratch)
-            marks = [_mark(path) for path in inputs]
-            hashes = beside.submit(lambda: [_hashed(path) for path in inputs])
+            reader = resources.enter_context(Sandbox(scratch, keep=True))
+            readings = open_all(places, options, reader)
+            stamps = [given.first_stamp(place) for place in places]
+            hashes = beside.submit(lambda: [given.sha256(place) for place in places if isinstance(place, str)])
         if new:
-            compiling.enter_context(first_run.compiling(options.tell))
+            resources.enter_context(first_run.compiling(options.tell))
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
+            reader.close()
             plan = make_plan(recipe, survey.profiles)
         with clock.stage("pass 2"):
             blocks = pass2.clean(survey, plan, recipe, options.threads)
@@ -78,11 +83,11 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             filled = golden.fill(blocks, survey, plan, found, scratch) if recipe.duplicates.golden else None
             written = outputs.write(blocks, survey, plan, found, filled, folder, scratch, options.output_format,
                                     options.threads)  # fmt: skip
-        _check_unchanged(inputs, marks)
+        _check_unchanged(places, stamps)
         with clock.stage("report"):
             profile = {**described_profile(survey), "near_duplicates": duplicates.described(found)}
             run_folder.write_json(folder / "profile.json", profile)
-            sources = _sources(readings, survey, inputs)
+            sources = _sources(readings, survey, places)
             facts = report.RunFacts(
                 sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed,
                 rows_quarantined=written.quarantined,
@@ -92,14 +97,14 @@ def sanitize(inputs: Sequence[str], output: Path, recipe: Recipe, options: RunOp
             _clear(scratch)
             result = report.write_report(folder, facts)
             rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
-            reading = {name: value for name, value in asdict(options.reading).items() if value is not None}
-            write_manifest(folder, _inputs(inputs, hashes.result(), survey), recipe.described(), rows, reading=reading)
+            reading = run_folder.reading_told(options.reading)
+            write_manifest(folder, _inputs(places, iter(hashes.result()), survey), recipe.described(), rows, reading=reading)
     return result
 
 
-def open_all(inputs: Sequence[str], options: RunOptions, scratch: Path) -> list[Reading]:
+def open_all(places: Sequence[given.Place], options: RunOptions, reader: Sandbox) -> list[Reading]:
     """Look at every input and decide how to read it."""
-    return [formats.open_source(path, options.reading, scratch, options.block) for path in inputs]
+    return [reader.open(place, options.reading, options.block) for place in places]
 
 
 def described_profile(survey: pass1.Survey) -> dict[str, Any]:
@@ -110,8 +115,8 @@ def described_profile(survey: pass1.Survey) -> dict[str, Any]:
 
 def profiled(inputs: Sequence[str], options: RunOptions) -> dict[str, Any]:
     """Pass 1 alone: the content of profile.json."""
-    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch:
-        readings = open_all(inputs, options, Path(scratch))
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, Sandbox(Path(scratch), keep=True) as reader:
+        readings = open_all(given.found(inputs, options.stores), options, reader)
         return described_profile(pass1.survey(readings, Recipe(), Path(scratch), options.threads))
 
 
@@ -132,37 +137,29 @@ def versions() -> dict[str, str]:
     return {name: version(name) for name in ("data-sanitizer", "polars", "numpy", "ftfy", "phonenumbers", "rapidfuzz")}
 
 
-def _sources(readings: Sequence[Reading], survey: pass1.Survey, inputs: Sequence[str]) -> list[dict[str, Any]]:
+def _sources(readings: Sequence[Reading], survey: pass1.Survey, places: Sequence[given.Place]) -> list[dict[str, Any]]:
     told = []
-    for reading, rows, path in zip(readings, survey.sources, inputs, strict=True):
+    for reading, rows, place in zip(readings, survey.sources, places, strict=True):
         decisions = [{"subject": d.subject, "choice": d.choice, "evidence": d.evidence} for d in reading.decisions]
-        size = Path(path).stat().st_size if path != "-" else 0
-        told.append({"name": rows.name, "format": reading.format, "bytes": size, "rows": rows.rows, "quarantined": rows.quarantined,
+        told.append({"name": rows.name, "format": reading.format, "bytes": given.size(place),
+                     "rows": rows.rows, "quarantined": rows.quarantined,
                      "decisions": decisions})  # fmt: skip
     return told
 
 
-def _inputs(inputs: Sequence[str], hashes: Sequence[str | None], survey: pass1.Survey) -> list[dict[str, Any]]:
-    rows = zip(inputs, hashes, survey.sources, strict=True)
-    return [{"name": Path(path).name, "sha256": digest, "rows": s.rows, "quarantined": s.quarantined} for path, digest, s in rows]
+def _inputs(places: Sequence[given.Place], hashes: Iterator[str | None], survey: pass1.Survey) -> list[dict[str, Any]]:
+    """What the manifest says of the inputs; the hash of an object in a store was taken while it was read."""
+    told = []
+    for place, rows in zip(places, survey.sources, strict=True):
+        digest = next(hashes) if isinstance(place, str) else given.sha256(place)
+        told.append({"name": Path(given.name(place)).name, "sha256": digest, "rows": rows.rows, "quarantined": rows.quarantined})
+    return told
 
 
-def _hashed(path: str) -> str | None:
-    return None if path == "-" else run_folder.sha256(Path(path))
-
-
-def _mark(path: str) -> tuple[int, int] | None:
-    """Size and time of change of a file, to notice a change between the passes."""
-    if path == "-":
-        return None
-    stat = Path(path).stat()
-    return stat.st_size, stat.st_mtime_ns
-
-
-def _check_unchanged(inputs: Sequence[str], marks: Sequence[tuple[int, int] | None]) -> None:
-    for path, mark in zip(inputs, marks, strict=True):
-        if _mark(path) != mark:
-            raise InputChanged(path=path)
+def _check_unchanged(places: Sequence[given.Place], stamps: Sequence[object]) -> None:
+    for place, stamp in zip(places, stamps, strict=True):
+        if given.stamp(place) != stamp:
+            raise InputChanged(path=given.name(place))
 
 
 def _clear(scratch: Path) -> None:

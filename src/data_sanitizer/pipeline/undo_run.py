@@ -17,23 +17,25 @@ from data_sanitizer.pipeline import report
 from data_sanitizer.pipeline.sanitize import Clock, versions, write_manifest
 from data_sanitizer.pipeline.spool import ROW_GROUP, ZSTD, Spool
 from data_sanitizer.replay import Run, open_run
+from data_sanitizer.stores import Location
 
 
-def undo_run(run: Path, output: Path, *, row: int | None = None, column: str | None = None, rule: str | None = None,
+def undo_run(run: Path | Location, output: Path | Location, *, row: int | None = None, column: str | None = None, rule: str | None = None,
              cluster: str | None = None, source: str | None = None, everything: bool = False,
              force: bool = False) -> dict[str, Any]:  # fmt: skip
     """Take back the changes that fit every filter, into the new run folder `output`; returns the new report.
 
     Raises UsageError where nothing is chosen, NotInRun where nothing fits, RunUnreadable, and the errors of writing.
     """
-    clock, started, old = Clock(), datetime.now(UTC).isoformat(timespec="seconds"), open_run(run)
-    with run_folder.written_aside(output, force) as folder:
+    clock, started = Clock(), datetime.now(UTC).isoformat(timespec="seconds")
+    with run_folder.at_hand(run) as here, run_folder.written_aside(output, force) as folder:
+        old = open_run(here)
         with clock.stage("undo"):
             undoing = undo.plan(old, undo.Choice(row, column, rule, cluster, source, everything))
             written = _write(undoing, folder)
             _write_duplicates(old, written.returned, folder)
             for name in ("quarantine.parquet", "profile.json"):
-                shutil.copyfile(run / name, folder / name)
+                shutil.copyfile(here / name, folder / name)
         rows = {**old.manifest["rows"], "kept": written.kept, "merged": written.removed.height}
         with clock.stage("report"):
             result = report.write_report(folder, _facts(old, rows, clock.seconds, started, output))
@@ -100,7 +102,7 @@ def _more(old: Run) -> dict[str, Any]:
     return {name: value for name, value in old.manifest.items() if name not in own}
 
 
-def _facts(old: Run, rows: dict[str, int], stages: dict[str, float], started: str, output: Path) -> report.RunFacts:
+def _facts(old: Run, rows: dict[str, int], stages: dict[str, float], started: str, output: Path | Location) -> report.RunFacts:
     return report.RunFacts(
         sources=_sources(old), rows_in=rows["in"], rows_kept=rows["kept"], rows_merged=rows["merged"], rows_quarantined=rows["quarantined"],
         columns=list(old.schema), profile=json.loads((old.folder / "profile.json").read_text("utf-8")), recipe=dict(old.manifest["recipe"]),

@@ -40,7 +40,7 @@ class RowSample:
         priority = priorities(self.seed, source, rows)
         chosen = np.flatnonzero(priority <= np.uint64(self.limit))
         if len(chosen):
-            self._add(frame[chosen].with_columns(pl.Series(PRIORITY, priority[chosen])))
+            self._add(_owned(frame[chosen]).with_columns(pl.Series(PRIORITY, priority[chosen])))
 
     def merge(self, other: Self) -> None:
         """Take in the sample of other rows."""
@@ -66,3 +66,8 @@ class RowSample:
             return pl.DataFrame()
         self._shrink()
         return self.frames[0].drop(PRIORITY)
+
+
+def _owned(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows with text of their own: a few rows taken from a block that was read from a file keep all of its text in memory."""
+    return frame.with_columns(pl.col(pl.String) + pl.lit(""))
