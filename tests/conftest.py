@@ -9,6 +9,9 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from data_sanitizer.formats import open_source
+from data_sanitizer.sandbox.reading import Sandbox
+
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
@@ -56,6 +59,15 @@ def second_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with object_stores.juicefs(tmp_path_factory.mktemp("juicefs")) as endpoint:
         yield endpoint
+
+
+@pytest.fixture(autouse=True)
+def read_in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of other matters read without a child process, which costs each run half a second of processor time. In `acceptance`, in
+    `contract` and where a test asks for the fixture `sandbox`, sources are read as users read them."""
+    apart = {"acceptance", "contract"} & set(request.node.path.parts) or "sandbox" in request.fixturenames
+    if not apart:
+        monkeypatch.setattr(Sandbox, "open", lambda self, place, options, block=None: open_source(place, options, self._scratch, block))
 
 
 @pytest.hookimpl(trylast=True)

@@ -169,6 +169,9 @@ def _floor() -> Callable[[Path, Path], dict[str, float]]:
 
 def _cleaning(near_duplicates: bool) -> Callable[[Path, Path], dict[str, float]]:
     """The cleaning with the careful recipe, imported and ready: a call gives its seconds by stage."""
+    from data_sanitizer.sandbox import process
+
+    process.prepare()  # as the command does: the reader's libraries load while ours do
     from data_sanitizer.pipeline.sanitize import sanitize
     from data_sanitizer.recipe import load_recipe
 
