@@ -47,7 +47,7 @@ def convert(source: str, output: Path | Location, options: ReadOptions, force: b
     with (
         tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch,
         _aside(output, force) as aside,
-        Sandbox(Path(scratch), keep=_BY_SUFFIX[suffix] in _TYPED) as reader,
+        Sandbox(Path(scratch), keep=_BY_SUFFIX[suffix] in _TYPED) as reader,  # the types come from pass 1, which keeps the blocks
     ):
         reading, issues = reader.open(places[0], options), _Issues()
         types = _write(reading, aside, _BY_SUFFIX[suffix], Path(scratch), issues)
