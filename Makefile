@@ -16,7 +16,7 @@ demo: .venv/installed
 # Coverage is held twice: over everything (pyproject.toml), and higher where the data is touched. pytest's own end comes last.
 test: .venv/installed-dev
 	@mkdir -p .pytest_cache && rm -f .coverage .coverage.*
-	@$(BIN)/pytest -n logical --maxprocesses 4 --dist loadgroup --cov --cov-report= --cov-fail-under=0 | tee .pytest_cache/last-run.txt
+	@$(BIN)/pytest -n logical --maxprocesses 4 --cov --cov-report= --cov-fail-under=0 | tee .pytest_cache/last-run.txt
 	@$(BIN)/coverage report --skip-covered
 	@$(BIN)/coverage report --skip-covered --include='$(KERNELS)' --fail-under=90 | sed -n 's|^TOTAL|KERNELS|p; /^Coverage failure/p'
 	@grep '^skipped tests:' .pytest_cache/last-run.txt | tail -1

@@ -34,15 +34,6 @@ def _counts(process: psutil.Process) -> bool:
         return False
 
 
-@pytest.fixture(autouse=True)
-def read_in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of other matters read without a child process, which costs each run half a second of processor time. In `acceptance`, in
-    `contract` and where a test asks for the fixture `sandbox`, sources are read as users read them."""
-    apart = {"acceptance", "contract"} & set(request.node.path.parts) or "sandbox" in request.fixturenames
-    if not apart:
-        monkeypatch.setattr(Sandbox, "open", lambda self, place, options, block=None: open_source(place, options, self._scratch, block))
-
-
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The address of a server that speaks S3, with the bucket of the tests."""
@@ -68,6 +59,15 @@ def second_s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     with object_stores.juicefs(tmp_path_factory.mktemp("juicefs")) as endpoint:
         yield endpoint
+
+
+@pytest.fixture(autouse=True)
+def read_in_this_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of other matters read without a child process, which costs each run half a second of processor time. In `acceptance`, in
+    `contract` and where a test asks for the fixture `sandbox`, sources are read as users read them."""
+    apart = {"acceptance", "contract"} & set(request.node.path.parts) or "sandbox" in request.fixturenames
+    if not apart:
+        monkeypatch.setattr(Sandbox, "open", lambda self, place, options, block=None: open_source(place, options, self._scratch, block))
 
 
 @pytest.hookimpl(trylast=True)

@@ -108,7 +108,18 @@ def juicefs(folder: Path) -> Iterator[str]:
     address, database = f"127.0.0.1:{free_port()}", f"sqlite3://{folder}/meta.db"
     made = [program, "format", "--storage", "file", "--bucket", f"{folder}/data/", database, "tests", "--trash-days", "0"]
     subprocess.run(made, check=True, capture_output=True, cwd=folder)
-    command = [program, "gateway", database, address, "--multi-buckets", "--keep-etag", "--no-usage-report", "--cache-size", "0"]
+    command = [
+        program,
+        "gateway",
+        database,
+        address,
+        "--multi-buckets",
+        "--keep-etag",
+        "--object-meta",
+        "--no-usage-report",
+        "--cache-size",
+        "0",
+    ]
     users = {"MINIO_ROOT_USER": KEY, "MINIO_ROOT_PASSWORD": SECRET}
     with _running(command, f"http://{address}/minio/health/live", cwd=folder, env={**os.environ, **users}):
         make_bucket(f"http://{address}")

@@ -143,3 +143,10 @@ def test_recipe_options_choose_columns_keys_and_steps(dirty: Path, tmp_path: Pat
     assert cleaned["joined"].dtype == pl.String
     assert cleaned["name"][0] == " Ann  Lee "
     assert cleaned.height == 7
+
+
+@pytest.mark.parametrize("odd", ["NaN", "inf", "-inf"])
+def test_a_word_that_a_parser_takes_for_a_number_keeps_its_column_text(odd: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.csv").write_text(f"id,amount\na,1.50\nb,{odd}\nc,2.25\nd,7.00\n")
+    assert call(capfd, "convert", tmp_path / "in.csv", "-o", tmp_path / "out.parquet").code == 0
+    assert pl.read_parquet(tmp_path / "out.parquet")["amount"].to_list() == ["1.50", odd, "2.25", "7.00"]

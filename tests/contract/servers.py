@@ -107,11 +107,16 @@ class Milvus:
         from milvus import MilvusServer
 
         self.folder = Path(tempfile.mkdtemp(prefix="ds-milvus-"))
-        self._server = MilvusServer()
+        self._server = MilvusServer(wait_for_started=False)
         self._server.set_base_dir(str(self.folder))
         self._server.config.set("proxy_port", free_port())
-        with contextlib.redirect_stdout(io.StringIO()):
-            self._server.start()
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                self._server.start()
+            self._server.wait_started(timeout=90_000)  # milliseconds
+        except (OSError, RuntimeError, TimeoutError):
+            self.remove()
+            raise
 
     @property
     def uri(self) -> str:

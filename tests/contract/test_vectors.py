@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +21,7 @@ from data_sanitizer.storage.milvus import MilvusConfig, MilvusVectors
 from data_sanitizer.storage_backend import SqliteConfig, StorageBackend
 from tests.contract import servers
 
-pytestmark = pytest.mark.xdist_group("milvus")  # one server is enough
 NUMBERS = 128
-
-
-@pytest.fixture(scope="session")
-def milvus() -> Iterator[servers.Milvus]:
-    server = servers.milvus_server()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(scope="module", params=["memory", "milvus"])
-def vectors(request: pytest.FixtureRequest) -> Iterator[Vectors]:
-    if request.param == "memory":
-        yield MemoryVectors()
-        return
-    found = MilvusVectors(MilvusConfig(request.getfixturevalue("milvus").uri, timeout=30))
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def dataset() -> str:
-    return str(uuid.uuid4())
 
 
 def signatures(n: int, seed: int = 0) -> NDArray[np.uint32]:
@@ -69,7 +46,7 @@ def pairs(found: Candidates) -> list[tuple[int, int]]:
     return list(zip(found.queries.tolist(), found.hashes[:, 1].tolist(), strict=True))
 
 
-def test_what_is_similar_is_found_with_the_share_of_equal_numbers(vectors: Vectors, dataset: str) -> None:
+def what_is_similar_is_found_with_the_share_of_equal_numbers(vectors: Vectors, dataset: str) -> None:
     stored = signatures(300)
     vectors.upsert("acme", samples(dataset, stored))
     asked = altered(stored[:20], 0.25)
@@ -80,7 +57,7 @@ def test_what_is_similar_is_found_with_the_share_of_equal_numbers(vectors: Vecto
     assert (pairs(found), found.degraded) == ([(q, q) for q in range(20)], False)
 
 
-def test_the_most_similar_come_first_and_ties_by_hash(vectors: Vectors, dataset: str) -> None:
+def the_most_similar_come_first_and_ties_by_hash(vectors: Vectors, dataset: str) -> None:
     one = signatures(1, seed=5)
     near = np.concatenate([altered(one, share, seed) for seed, share in enumerate((0.3, 0.1, 0.2, 0.05))] + [one, one])
     vectors.upsert("acme", samples(dataset, near))
@@ -90,7 +67,7 @@ def test_the_most_similar_come_first_and_ties_by_hash(vectors: Vectors, dataset:
         assert [r for _, r in pairs(vectors.search("acme", dataset, one, limit, 0.3, 6))] == order[:limit]
 
 
-def test_nothing_crosses_from_one_tenant_or_dataset_to_another(vectors: Vectors, dataset: str) -> None:
+def nothing_crosses_from_one_tenant_or_dataset_to_another(vectors: Vectors, dataset: str) -> None:
     some, other = signatures(5), str(uuid.uuid4())
     names = ["acme", 'a" or tenant != "']
     for k, (tenant, of) in enumerate((t, d) for t in names for d in (dataset, other)):
@@ -98,14 +75,14 @@ def test_nothing_crosses_from_one_tenant_or_dataset_to_another(vectors: Vectors,
     assert [pairs(vectors.search(t, d, some[:1], 9, 0.5, 5)) for t in names for d in (dataset, other)] == [[(0, 100 * k)] for k in range(4)]
 
 
-def test_the_same_batch_again_changes_nothing(vectors: Vectors, dataset: str) -> None:
+def the_same_batch_again_changes_nothing(vectors: Vectors, dataset: str) -> None:
     some = signatures(10)
     for _ in range(3):
         vectors.upsert("acme", samples(dataset, some))
     assert pairs(vectors.search("acme", dataset, some, 9, 0.5, 10)) == [(k, k) for k in range(10)]
 
 
-def test_a_row_in_two_deliveries_is_found_once_until_both_are_gone(vectors: Vectors, dataset: str) -> None:
+def a_row_in_two_deliveries_is_found_once_until_both_are_gone(vectors: Vectors, dataset: str) -> None:
     some = signatures(4)
     vectors.upsert("acme", samples(dataset, some, delivery=1))
     vectors.upsert("acme", samples(dataset, some, delivery=2))
@@ -115,30 +92,40 @@ def test_a_row_in_two_deliveries_is_found_once_until_both_are_gone(vectors: Vect
         assert pairs(vectors.search("acme", dataset, some[:1], 9, 0.5, left)) == expected
 
 
-def test_an_index_that_lost_something_says_so(vectors: Vectors, dataset: str) -> None:
+def an_index_that_lost_something_says_so(vectors: Vectors, dataset: str) -> None:
     vectors.upsert("acme", samples(dataset, signatures(4)))
     with pytest.raises(errors.VectorsUnavailable, match="4 of 5"):
         vectors.search("acme", dataset, signatures(1), 9, 0.5, 5)
 
 
-def test_a_text_without_elements_is_like_nothing(vectors: Vectors, dataset: str) -> None:
+def a_text_without_elements_is_like_nothing(vectors: Vectors, dataset: str) -> None:
     nothing = np.full((2, NUMBERS), EMPTY, np.uint32)
     vectors.upsert("acme", samples(dataset, nothing))
     assert pairs(vectors.search("acme", dataset, nothing, 9, 0.0, 2)) in ([], [(0, 0), (0, 1), (1, 0), (1, 1)])
     assert pairs(vectors.search("acme", dataset, nothing, 9, 0.1, 2)) == []
 
 
+CHECKS: tuple[Callable[[Vectors, str], None], ...] = (
+    what_is_similar_is_found_with_the_share_of_equal_numbers,
+    the_most_similar_come_first_and_ties_by_hash,
+    nothing_crosses_from_one_tenant_or_dataset_to_another,
+    the_same_batch_again_changes_nothing,
+    a_row_in_two_deliveries_is_found_once_until_both_are_gone,
+    an_index_that_lost_something_says_so,
+    a_text_without_elements_is_like_nothing,
+)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_index_in_memory(check: Callable[[Vectors, str], None]) -> None:
+    check(MemoryVectors(), str(uuid.uuid4()))
+
+
 # The two together
 
 
-@pytest.fixture(params=["memory", "milvus"])
-def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorageBackend]:
-    remote = MilvusConfig(request.getfixturevalue("milvus").uri, timeout=30) if request.param == "milvus" else None
-    with _backend(tmp_path, remote).closing() as found:
-        yield found
-
-
 def _backend(folder: Path, remote: MilvusConfig | None) -> StorageBackend:
+    folder.mkdir(exist_ok=True)
     found = StorageBackend(SqliteConfig(folder / "test.db"), remote)
     found.migrate()
     return found
@@ -155,7 +142,7 @@ def filled(backend: StorageBackend, some: NDArray[np.uint32]) -> tuple[str, uuid
     return tenant, dataset
 
 
-def test_stored_signatures_are_found(backend: StorageBackend) -> None:
+def stored_signatures_are_found(backend: StorageBackend) -> None:
     some = signatures(50)
     tenant, dataset = filled(backend, some)
     asked = altered(some, 0.2)
@@ -179,7 +166,7 @@ def test_without_milvus_the_run_goes_on_and_says_so(tmp_path: Path) -> None:
             backend.relay_vectors(tenant)
 
 
-def test_milvus_is_filled_when_it_answers_again_or_was_emptied(tmp_path: Path, milvus: servers.Milvus) -> None:
+def milvus_is_filled_when_it_answers_again_or_was_emptied(tmp_path: Path, milvus: servers.Milvus) -> None:
     some = signatures(50)
     with _backend(tmp_path, MilvusConfig(f"http://127.0.0.1:{servers.free_port()}", timeout=0.5)).closing() as backend:
         tenant, dataset = filled(backend, some)
@@ -192,6 +179,26 @@ def test_milvus_is_filled_when_it_answers_again_or_was_emptied(tmp_path: Path, m
         assert backend.query_lsh_candidates(tenant, dataset, some).degraded
         assert backend.rebuild_vectors() == 50
         assert not backend.query_lsh_candidates(tenant, dataset, some).degraded
+
+
+def test_stored_signatures_are_found_in_the_process(tmp_path: Path) -> None:
+    with _backend(tmp_path, None).closing() as backend:
+        stored_signatures_are_found(backend)
+
+
+def test_a_real_milvus(tmp_path: Path) -> None:
+    """All promises in one test: the server takes ten seconds and 600 MB, and two of them on one machine get into each other's way."""
+    server = servers.milvus_server()
+    try:
+        vectors = MilvusVectors(MilvusConfig(server.uri, timeout=30))
+        for check in CHECKS:
+            check(vectors, str(uuid.uuid4()))
+        vectors.close()
+        with _backend(tmp_path / "stored", MilvusConfig(server.uri, timeout=30)).closing() as backend:
+            stored_signatures_are_found(backend)
+        milvus_is_filled_when_it_answers_again_or_was_emptied(tmp_path / "emptied", server)
+    finally:
+        server.remove()
 
 
 # Newer servers: no server of that kind runs in the tests, so what is asked of it is compared with what its documentation wants.
@@ -243,12 +250,12 @@ class Recorded:
     ],
 )  # fmt: skip
 def test_index_and_metric_follow_the_server(
-    monkeypatch: pytest.MonkeyPatch, dataset: str, version: str, kind: str, metric: str, build: dict[str, Any], ask: dict[str, Any]
+    monkeypatch: pytest.MonkeyPatch, version: str, kind: str, metric: str, build: dict[str, Any], ask: dict[str, Any]
 ) -> None:
     client = Recorded(version)
     monkeypatch.setattr("pymilvus.MilvusClient", lambda *_, **__: client)
     some = signatures(2)
-    found = MilvusVectors(MilvusConfig("http://nowhere")).search("acme", dataset, some, 2, 0.5, 2)
+    found = MilvusVectors(MilvusConfig("http://nowhere")).search("acme", str(uuid.uuid4()), some, 2, 0.5, 2)
     index = next(iter(client.calls["create_collection"][1]["index_params"]))
     assert (index.index_type, index.get_index_configs()["metric_type"]) == (kind, metric)
     assert {k: v for k, v in index.get_index_configs().items() if k in build} == build

@@ -7,12 +7,13 @@ detecting row and type patterns" (2019).
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
+from itertools import accumulate, islice
 
 from data_sanitizer.formats._values import kind
 from data_sanitizer.model import ReadOptions
@@ -57,30 +58,48 @@ class Trial:
 def find(data: bytes, complete: bool, options: ReadOptions, favourite: str | None = None) -> Trial:
     """The signs of a text in UTF-8 that starts so; `complete` where this is all of it, `favourite` the delimiter its name suggests."""
     data = _first(_below_comments(data))
-    trials = [_trial(data, complete, s, favourite) for s in _candidates(data, options)]
-    best = max(trials, key=lambda t: t.score, default=None)
+    best = max(_trials(data, complete, list(_candidates(data, options)), favourite), key=lambda t: t.score, default=None)
     if best is not None and (options.delimiter or best.score >= 0.2):
         return best
-    alone = _trial(
-        data,
-        complete,
-        Signs(NO_DELIMITER, '"' if options.quote is None else options.quote, options.escape or "", cr=_lone_cr(data)[0]),
-        None,
-    )
+    signs = Signs(NO_DELIMITER, '"' if options.quote is None else options.quote, options.escape or "", cr=_lone_cr(data)[0])
+    alone = _trial(split(data, signs), data, complete, signs, None)
     return _clever(data, complete, alone) or alone
+
+
+def _trials(data: bytes, complete: bool, candidates: Sequence[Signs], favourite: str | None) -> list[Trial]:
+    """A trial of each candidate; where one reads all as it should be, others under which quotes stand wrong are left out."""
+    plain = {s: r for s in candidates if (r := _plainly(data, s)) is not None}
+    trials = {s: _trial(r, data, complete, s, favourite) for s, r in plain.items()}
+    found = [s.delimiter for s, t in trials.items() if t.share >= 0.98 and t.score >= 0.4]
+    for signs in candidates:
+        if signs not in trials and (not found or signs.delimiter in found):
+            trials[signs] = _trial(split(data, signs), data, complete, signs, favourite)
+    return [trials[s] for s in candidates if s in trials]
 
 
 def split(data: bytes, signs: Signs, cols: int = 0) -> list[tuple[Record, int]]:
     """Records with all their fields and the byte where each ends; a line without content is an empty record."""
-    if not data.endswith((b"\n", b"\r") if signs.cr else b"\n"):
-        data += b"\n"
-    if not (signs.cr or signs.blanks or signs.escape) and (not signs.quote or signs.quote.encode() not in data):
-        return list(_simply(data, signs.delimiter))
+    if (found := _plainly(data, signs)) is not None:
+        return found
     from data_sanitizer.formats import _facts, _rewriting
 
-    plain, facts = _rewriting.rewritten(data, rules(signs, cols), True)
+    plain, facts = _rewriting.rewritten(_ended(data, signs), rules(signs, cols), True)
     rows = _rows(plain.decode("utf-8", errors="replace"), signs.delimiter)
     return [(next(rows) if kept else [], end) for end, kept in facts[:, (_facts.END, _facts.KEPT)].tolist()]
+
+
+def _ended(data: bytes, signs: Signs) -> bytes:
+    return data if data.endswith((b"\n", b"\r") if signs.cr else b"\n") else data + b"\n"
+
+
+def _plainly(data: bytes, signs: Signs) -> list[tuple[Record, int]] | None:
+    """What `split` gives where no more than quotes in their right places is in sight, else None."""
+    if signs.cr or signs.blanks or signs.escape:
+        return None
+    data = _ended(data, signs)
+    if not signs.quote or signs.quote.encode() not in data:
+        return list(_simply(data, signs.delimiter))
+    return _strictly(data, signs) if data.count(b"\r") == data.count(b"\r\n") else None
 
 
 def rules(signs: Signs, cols: int) -> _records.Rules:  # type: ignore[name-defined]  # noqa: F821
@@ -99,6 +118,23 @@ def _simply(data: bytes, delimiter: str) -> Iterator[tuple[Record, int]]:
         end += len(line) + 1
         record = line.removesuffix(b"\r").decode("utf-8", errors="replace").split(delimiter)
         yield record if any(record) and (len(record) > 1 or record[0].strip()) else [], end
+
+
+def _strictly(data: bytes, signs: Signs) -> list[tuple[Record, int]] | None:
+    """Records where every quote stands where quotes belong, else None: then only the exact scanner, which takes seconds to compile on a
+    machine that has not seen it, reads them rightly."""
+    lines = data.decode("utf-8", errors="replace").split("\n")[:-1]
+    ends = list(accumulate(len(line) + 1 for line in data.split(b"\n")[:-1]))
+    reader = csv.reader((line + "\n" for line in lines), delimiter=signs.delimiter, quotechar=signs.quote, strict=True)
+    found = []
+    try:
+        for record in reader:
+            quoted = signs.quote in lines[reader.line_num - 1]  # `""` is an empty text, which is content
+            filled = quoted or (any(record) and (len(record) > 1 or record[0].strip() != ""))
+            found.append((record if filled else [], ends[reader.line_num - 1]))
+    except csv.Error:
+        return None
+    return found
 
 
 @cache
@@ -200,8 +236,8 @@ def _blanks(data: bytes, delimiter: str, quote: str) -> bool:
     return len(re.findall(b"%s +%s[^%s\r\n]*%s *(?=%s|[\r\n])" % (sign, mark, mark, mark, sign), data)) >= 3
 
 
-def _trial(data: bytes, complete: bool, signs: Signs, favourite: str | None) -> Trial:
-    records = [r for r, _ in split(data, signs)]
+def _trial(found: Sequence[tuple[Record, int]], data: bytes, complete: bool, signs: Signs, favourite: str | None) -> Trial:
+    records = [r for r, _ in found]
     if len(records) > 1 and not complete:
         records.pop()
     filled = [r for r in records if r]
@@ -290,5 +326,6 @@ def _clever(data: bytes, complete: bool, alone: Trial) -> Trial | None:
         return None
     if dialect is None or not dialect.delimiter:
         return None
-    trial = _trial(data, complete, replace(alone.signs, delimiter=dialect.delimiter), None)
+    signs = replace(alone.signs, delimiter=dialect.delimiter)
+    trial = _trial(split(data, signs), data, complete, signs, None)
     return trial if trial.width > 1 and trial.score >= 0.1 else None

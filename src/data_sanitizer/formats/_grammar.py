@@ -140,32 +140,55 @@ def _between(c: int, state: Ints, stack: Bytes) -> int:
 
 
 @kernel
+def _text_end(data: Bytes, i: int, n: int, state: Ints) -> int:
+    """The first byte from i on that is not an ordinary one of a string; the characters passed are counted."""
+    column = state[_COLUMN]
+    while i < n:
+        c = data[i]
+        if (c == 34) | (c == 92) | (c < 32):
+            break
+        column += (c & 0xC0) != 0x80
+        i += 1
+    state[_COLUMN] = column
+    return i
+
+
+@kernel
+def _following(c: int, state: Ints, stack: Bytes) -> int:
+    """The mode after a byte, whatever the mode before it."""
+    mode = state[_MODE]
+    if mode >= MINUS:
+        following = _in_number(mode, c)
+        if following != _ENDED:
+            return following
+        mode = state[_MODE] = _after(state)
+    if mode >= TEXT:
+        return _in_token(c, state)
+    return mode if c == 32 or c == 10 or c == 13 or c == 9 else _between(c, state, stack)
+
+
+@kernel
 def _check(data: Bytes, n: int, state: Ints, stack: Bytes) -> int:
     """Reads data[:n]; SOUND, WRONG or TOO_DEEP, and where in `state`."""
-    for i in range(n):
+    i = 0
+    while i < n:
+        if state[_MODE] == TEXT or state[_MODE] == NAME:
+            i = _text_end(data, i, n, state)
+            if i >= n:
+                break
         c = int(data[i])
-        mode = state[_MODE]
-        if mode >= MINUS:
-            following = _in_number(mode, c)
-            if following == _ENDED:
-                mode = state[_MODE] = _after(state)
-        if mode < TEXT:
-            following = mode if c == 32 or c == 10 or c == 13 or c == 9 else _between(c, state, stack)
-        elif mode < MINUS:
-            following = _in_token(c, state)
-        if following == _WRONG:
-            state[_OFFSET] += i
-            return WRONG
-        if state[_FIRST] == 0 and c > 32:
+        following = _following(c, state, stack)
+        if state[_FIRST] == 0 and c > 32 and following != _WRONG:
             state[_FIRST] = c
-        if state[_DEPTH] > len(stack):
+        if following == _WRONG or state[_DEPTH] > len(stack):
             state[_OFFSET] += i
-            return TOO_DEEP
+            return WRONG if following == _WRONG else TOO_DEEP
         state[_MODE] = following
         if c == 10:
             state[_LINE], state[_COLUMN] = state[_LINE] + 1, 0
         elif (c & 0xC0) != 0x80:
             state[_COLUMN] += 1
+        i += 1
     state[_OFFSET] += n
     return SOUND
 

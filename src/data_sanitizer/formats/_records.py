@@ -171,7 +171,8 @@ def _next_line(data: Bytes, end: int, n: int, final: bool) -> int:
 def _fields(data: Bytes, i: int, n: int, final: bool, rules: Rules, memo: Ints, text: int) -> tuple[int, int, int, int, bool]:
     """The record at i: number of fields, worst form, start of the next record (0: not all here yet), the first field with a stray quote
     (-1: none), whether there is any content. The quote that opens the field at `text` is taken for text."""
-    fields, worst, start, stray, content = 0, PLAIN, i, -1, False
+    stray: int = np.int64(-1)  # type: ignore[assignment]  # no literal: one type, so that all is compiled once
+    fields, worst, start, content = 0, PLAIN, i, False
     while True:
         begin = first(data, start, n, rules)
         end, form = _plain(data, begin, n, rules) if begin == text else field(data, begin, n, final, rules, memo)
@@ -194,18 +195,19 @@ def _fields(data: Bytes, i: int, n: int, final: bool, rules: Rules, memo: Ints, 
 def record(data: Bytes, i: int, n: int, final: bool, rules: Rules, memo: Ints) -> tuple[int, int, int, int, bool]:
     """The record at i: number of fields, worst form of a field, start of the next record (0: not all here yet), the field whose opening
     quote is text (-1: none), whether it is no record but blank."""
-    fields, form, following, stray, content = _fields(data, i, n, final, rules, memo, -1)
+    none: int = np.int64(-1)  # type: ignore[assignment]  # not a literal, for which all below would be compiled once more
+    fields, form, following, stray, content = _fields(data, i, n, final, rules, memo, none)
     if following == 0:
-        return fields, form, 0, -1, False
+        return fields, form, 0, none, False
     if form == STRAY and rules.cols > 1 and fields != rules.cols:
         again, odd, other, _, _ = _fields(data, i, n, final, rules, memo, stray)
         if other == 0 and not final:
-            return fields, form, 0, -1, False
+            return fields, form, 0, none, False
         if again == rules.cols and other == following:
             return again, odd, other, stray, False
     if rules.cols == 1:
-        return fields, form, following, -1, False
-    return fields, form, following, -1, (fields != rules.cols and not content) or (fields == 1 and _blank(data, i, following, rules))
+        return fields, form, following, none, False
+    return fields, form, following, none, (fields != rules.cols and not content) or (fields == 1 and _blank(data, i, following, rules))
 
 
 @kernel
@@ -267,7 +269,8 @@ def scan(data: Bytes, n: int, final: bool, rules: Rules, most: int) -> tuple[int
 
     With `final` the data ends with a line end and nothing follows.
     """
-    i, records, regular, memo = 0, 0, not (rules.cr or rules.blanks), np.zeros(3, np.int64)
+    i: int = np.int64(0)  # type: ignore[assignment]  # no literal: one type, so that all is compiled once
+    records, regular, memo = 0, not (rules.cr or rules.blanks), np.zeros(3, np.int64)
     while i < n and records < most:
         fields, form, following, _, blank = record(data, i, n, final, rules, memo)
         if following == 0:

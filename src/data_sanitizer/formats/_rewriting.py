@@ -13,10 +13,10 @@ from data_sanitizer.kernels import kernel
 @kernel
 def _spill_empty(data: Bytes, i: int, n: int, rules: Rules, memo: Ints) -> bool:
     """Whether all fields after the expected number are without content."""
-    fields, start = 0, i
+    fields, start, final = 0, i, n >= 0
     while True:
         begin = first(data, start, n, rules)
-        end, form = field(data, begin, n, True, rules, memo)
+        end, form = field(data, begin, n, final, rules, memo)
         fields += 1
         if fields > rules.cols and not _is_empty(data, begin, end, form):
             return False
@@ -90,7 +90,7 @@ def _put_field(data: Bytes, i: int, end: int, form: int, rules: Rules, out: Byte
 @kernel
 def _put_record(data: Bytes, i: int, n: int, text: int, cols: int, rules: Rules, memo: Ints, out: Bytes, at: int) -> int:
     """Writes the first `cols` fields of the record at i, fewer padded with empty ones, and a line end."""
-    start, fields, more = i, 0, True
+    start, fields, more, final = i, 0, True, n >= 0
     while fields < cols:
         if fields > 0:
             out[at] = rules.sep
@@ -99,7 +99,7 @@ def _put_record(data: Bytes, i: int, n: int, text: int, cols: int, rules: Rules,
         if not more:
             continue
         begin = first(data, start, n, rules)
-        end, form = _text_field(data, begin, n, rules) if begin == text else field(data, begin, n, True, rules, memo)
+        end, form = _text_field(data, begin, n, rules) if begin == text else field(data, begin, n, final, rules, memo)
         at = _put_field(data, begin, end, form, rules, out, at)
         if data[end] == CR and not rules.cr:
             end += 1
@@ -135,9 +135,11 @@ def rewrite(data: Bytes, n: int, rules: Rules, wide: bool, records: Ints, out: B
     `records` gets a row each: start, end, fields (BLANK for a blank line), worst form, 1 where the record is kept in the table, physical
     lines. With `wide` every record is kept with all its fields.
     """
-    i, at, count, memo = 0, 0, 0, np.zeros(3, np.int64)
+    i: int = np.int64(0)  # type: ignore[assignment]  # no literal: one type, so that all is compiled once
+    at, count, memo = i, 0, np.zeros(3, np.int64)
+    final = n >= 0  # true, but not a literal, for which all below would be compiled once more
     while i < n:
-        fields, form, following, text, blank = next_record(data, i, n, True, rules, memo)
+        fields, form, following, text, blank = next_record(data, i, n, final, rules, memo)
         keep = not blank and (wide or fields <= rules.cols or _spill_empty(data, i, n, rules, memo))
         told = records[count]
         told[START], told[END], told[FIELDS], told[FORM] = i, following, BLANK if blank else fields, form
@@ -151,7 +153,7 @@ def rewrite(data: Bytes, n: int, rules: Rules, wide: bool, records: Ints, out: B
 
 def rewritten(data: bytes, rules: Rules, wide: bool) -> tuple[bytes, Ints]:
     """Whole records as a plain parser reads them, and the facts that `rewrite` tells of each record and blank line."""
-    source = np.frombuffer(data, np.uint8)
+    source = np.frombuffer(bytearray(data), np.uint8)  # writable, as what `scan` gets: else all kernels would be compiled twice
     most = data.count(b"\n") + (data.count(b"\r") if rules.cr else 0)
     records = np.empty((most, FACTS), np.int64)
     out = np.empty(4 * len(data) + most * (rules.cols + 1) + 2, np.uint8)

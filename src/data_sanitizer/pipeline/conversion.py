@@ -46,8 +46,8 @@ def convert(source: str, output: Path | Location, options: ReadOptions, force: b
         raise UsageError(why=f"{source} means {len(places)} files. Convert one at a time, or clean them together.")
     with (
         tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch,
-        _aside(output, force, Path(scratch)) as aside,
-        Sandbox(Path(scratch)) as reader,
+        _aside(output, force) as aside,
+        Sandbox(Path(scratch), keep=_BY_SUFFIX[suffix] in _TYPED) as reader,  # the types come from pass 1, which keeps the blocks
     ):
         reading, issues = reader.open(places[0], options), _Issues()
         types = _write(reading, aside, _BY_SUFFIX[suffix], Path(scratch), issues)
@@ -65,13 +65,13 @@ def _write(reading: Reading, aside: Path, name: str, scratch: Path, issues: _Iss
 
 
 @contextmanager
-def _aside(output: Path | Location, force: bool, scratch: Path) -> Iterator[Path]:
+def _aside(output: Path | Location, force: bool) -> Iterator[Path]:
     """A file that takes the place of `output`, or is uploaded there, when the block ends without an error."""
     if isinstance(output, Location):
-        aside = scratch / f"converted-{output.name}"
-        yield aside
-        output.store.forget(output.key)
-        output.store.write(output.key, of_file(aside), new=not force)
+        with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as folder:
+            yield Path(folder) / output.name
+            output.store.forget(output.key)
+            output.store.write(output.key, of_file(Path(folder) / output.name), new=not force)
         return
     if output.exists() and not force:
         raise OutputExists(path=output)

@@ -128,8 +128,11 @@ def back(action: Action) -> pl.Expr:
 
 
 def written(numbers: pl.Series, parameters: Mapping[str, Any]) -> pl.Series:
-    """Numbers as the column writes them. Built column by column: as one expression it would double with every thousands sign."""
+    """Numbers as the column writes them, null for what no digits write (NaN, infinity). Built column by column: as one expression it would
+    double with every thousands sign."""
     value = pl.col("value")
+    if numbers.dtype.is_float():
+        numbers = numbers.to_frame().select(pl.when(pl.first().is_finite()).then(pl.first())).to_series()
     before, after = str(parameters["currency"] or "#").split("#")
     table = numbers.alias("value").to_frame().with_columns(whole=pl.lit(None, pl.String), fraction=pl.lit(None, pl.String))
     table = table.with_columns(**_digits(value, parameters["decimals"]))

@@ -15,7 +15,7 @@ from data_sanitizer.model import StoredObject
 from data_sanitizer.stores import Location
 
 HEAD = 2 << 20  # bytes at the start, kept: they are looked at several times before the reading proper begins
-RANGE = 8 << 20  # bytes a request: large enough that its delay counts little
+RANGE = 4 << 20  # bytes a request: large enough that its delay counts little, small enough that three of them do
 AHEAD = 2  # requests on their way while the one before is read
 
 
