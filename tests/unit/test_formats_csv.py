@@ -322,3 +322,10 @@ def test_long_fields_are_flagged_and_longer_ones_refused_whatever_the_block(quot
 def test_a_name_that_is_too_long_is_refused() -> None:
     with pytest.raises(errors.ColumnNameTooLong, match="column 2 has 513 characters"):
         Got(b"a," + b"b" * 513 + b"\n1,2\n")
+
+
+@pytest.mark.parametrize("text", [b"name 0\n'\n'\n", b"a,b\n',1\n',2\n", b"a,b\n1,'\n2,'\n"], ids=["alone", "first", "last"])
+def test_a_sign_that_is_all_of_its_cell_is_no_quote(text: bytes) -> None:
+    got = Got(text)
+    assert len(got.rows) == 2
+    assert all("'" in row for row in got.rows)

@@ -189,10 +189,10 @@ def _candidates(data: bytes, options: ReadOptions) -> Iterator[Signs]:
 
 @cache
 def _edges(delimiter: str, quote: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Quotes that open a field, and quotes that close one; a pair of quotes alone is no evidence."""
+    """Quotes that open a field, and quotes that close one; a pair of quotes alone is no evidence, nor is one that is all of its field."""
     sign, mark = re.escape(delimiter).encode(), re.escape(quote).encode()
     blanks = b"" if delimiter == " " else b" *"
-    opening = re.compile(b"(?:^|[\r\n]|(?<=%s))%s%s(?!%s)" % (sign, blanks, mark, mark))
+    opening = re.compile(b"(?:^|[\r\n]|(?<=%s))%s%s(?!%s|%s(?:$|[\r\n]|%s))" % (sign, blanks, mark, mark, blanks, sign))
     return opening, re.compile(b"%s%s(?=$|[\r\n]|%s)" % (mark, blanks, sign))
 
 
