@@ -93,6 +93,6 @@ def fresh_environment() -> Mapping[str, str]:
 
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs code in a new interpreter."""
-    command = [sys.executable, "-c", code, *arguments]
+    """Runs code in a new interpreter, which writes no bytecode: an import that nobody made before would leave files."""
+    command = [sys.executable, "-B", "-c", code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=fresh_environment(), timeout=120, check=False)
