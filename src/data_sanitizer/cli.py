@@ -135,7 +135,7 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
     default="1GB",
     show_default=True,
     callback=_bytes,
-    help="Memory for the run. Of tables for which it is too little, near-duplicates are not sought; the report says so.",
+    help="Memory that a run is reckoned with. Where it is too little, near-duplicates are not sought; the report says so.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads to use. [default: one a core]")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

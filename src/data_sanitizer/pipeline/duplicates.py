@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.int64]  # rows counted over all sources
 _KEYS = 8  # the part of the memory that the keys of exact duplicates may take
-_PROGRAM = 300 << 20  # bytes of the program and what it works on at a time, and
-_A_ROW = 60  # bytes a row of a run in which near-duplicates are sought: measured with 1 to 10 million rows
+_PROGRAM = 300 << 20  # bytes that are set aside for the program and what it works on at a time, and
+_A_ROW = 60  # bytes that a row is reckoned to take where near-duplicates are sought
 _LEAST = 64 << 20  # bytes for rows: no limit is kept below it
 
 
