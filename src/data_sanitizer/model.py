@@ -147,7 +147,7 @@ class Delivery:
     name: str  # of its inputs
     fingerprint: str  # the same for the same inputs: hexadecimal
     row_count: int  # records of its inputs
-    counts: Mapping[str, int]  # rows: in, kept, merged, quarantined, seen before, new
+    counts: Mapping[str, Any]  # rows: in, kept, merged, quarantined, seen before, new; entities: created, merged, split
     inputs: tuple[Mapping[str, Any], ...]  # name, sha256, rows, quarantined: as in manifest.json
     place: str  # the folder or URL of its run
     manifest_sha256: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -187,6 +187,6 @@ class Dataset(Protocol):
         """The cells of one part, as an Arrow IPC file; raises NotStored where the delivery was deleted meanwhile."""
         ...
 
-    def commit(self, new: NewDelivery, rows: Iterator[RowPart], version: tuple[int, int]) -> None:
+    def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
         """Store a delivery, all of it or nothing; raises DatasetBusy where the dataset is no more what it was at `version`."""
         ...

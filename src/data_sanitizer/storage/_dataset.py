@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 from data_sanitizer.model import DatasetState, EntityEvent, NewDelivery, RowPart, Split
@@ -30,10 +30,9 @@ class StoredDataset:
         """The cells of one part."""
         return self._run(self.tenant, lambda c: _deliveries.cells(c, self.tenant, self.id, delivery, part), read_only=True)
 
-    def commit(self, new: NewDelivery, rows: Iterator[RowPart], version: tuple[int, int]) -> None:
+    def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
         """Store a delivery as a whole; raises DatasetBusy where the dataset is no more what it was at `version`."""
-        parts = list(rows)
-        self._run(self.tenant, lambda c: _deliveries.commit(c, self.tenant, self.id, new, iter(parts), version))
+        self._run(self.tenant, lambda c: _deliveries.commit(c, self.tenant, self.id, new, rows(), version))
 
     def split(self, decision: Split, version: tuple[int, int]) -> None:
         """Store a person's decision that rows are not one entity; raises DatasetBusy as `commit` does."""
