@@ -186,7 +186,7 @@ def sort_new(blocks: Sequence[CleanBlock], rows: Rows, keys: Key, columns: Seque
 
     def write(group: int) -> list[Path]:
         """The parts of one group."""
-        found = [piece for pieces in dealt for piece in pieces.get(group, ())]
+        found = [piece for pieces in dealt if (piece := pieces.get(group)) is not None]
         places = np.concatenate([p.places for p in found])
         table = pl.concat([p.frame() for p in found])[np.argsort(places)]
         return [_part(table[k : k + _PART], folder / f"part-{group * _AT_ONCE + k}.ipc") for k in range(0, table.height, _PART)]
@@ -215,7 +215,7 @@ class _Piece:
             return pl.read_ipc(io.BytesIO(file.read(self.size)))
 
 
-def _dealt(block: CleanBlock, rows: Rows, rank: Rows, columns: Sequence[str], folder: Path) -> dict[int, tuple[_Piece, ...]]:
+def _dealt(block: CleanBlock, rows: Rows, rank: Rows, columns: Sequence[str], folder: Path) -> dict[int, _Piece]:
     """Deal the new rows of a block out to the groups that their keys belong to."""
     ordinals = block.ordinals()
     first, last = np.searchsorted(rows, ordinals[[0, -1]] + [0, 1]) if len(ordinals) else (0, 0)
@@ -223,12 +223,12 @@ def _dealt(block: CleanBlock, rows: Rows, rank: Rows, columns: Sequence[str], fo
     frame = block.stored.frame(columns).select(pl.col(columns).cast(pl.String))
     table = frame[np.searchsorted(ordinals, rows[mine])]
     groups, starts = np.unique(rank[mine] // _AT_ONCE, return_index=True)
-    found, path = {}, folder / f"{block.stored.path.stem}.dealt"
+    found, path = dict[int, _Piece](), folder / f"{block.stored.path.stem}.dealt"
     with path.open("wb") as file:
         for group, (a, b) in zip(groups.tolist(), pairwise([*starts.tolist(), len(mine)]), strict=True):
             part = io.BytesIO()
             table[a:b].write_ipc(part, compression="uncompressed", compat_level=pl.CompatLevel.oldest())  # only the text of these rows
-            found[group] = (_Piece(rank[mine[a:b]], path, file.tell(), part.tell()),)
+            found[group] = _Piece(rank[mine[a:b]], path, file.tell(), part.tell())
             file.write(part.getbuffer())
     return found
 
