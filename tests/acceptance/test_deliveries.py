@@ -6,7 +6,6 @@ import json
 import random
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,10 @@ def people(count: int, seed: int = 1) -> list[dict[str, str]]:
     draw = random.Random(seed)
     made = []
     for _ in range(count):
-        first, last = draw.choice(FIRST) + draw.choice(["", " " + draw.choice("ABCDEFGH") + "."]), draw.choice(LAST) + draw.choice(["", "i"])
+        first, last = (
+            draw.choice(FIRST) + draw.choice(["", " " + draw.choice("ABCDEFGH") + "."]),
+            draw.choice(LAST) + draw.choice(["", "i"]),
+        )
         made.append({
             "name": f"{first} {last}", "born": f"{draw.randint(1930, 2005)}-{draw.randint(1, 12):02}-{draw.randint(1, 28):02}",
             "street": f"{draw.randint(1, 900)} {draw.choice(STREETS)}", "postcode": f"{draw.randint(10000, 99999)}",
@@ -72,8 +74,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Desk]:
-    yield Desk(tmp_path, capfd)
+def desk(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Desk:
+    return Desk(tmp_path, capfd)
 
 
 def entity(run: Path, row: int) -> str:
@@ -92,9 +94,7 @@ def test_a_row_that_came_before_is_removed_for_it(desk: Desk) -> None:
     assert [(d["row"], d["survivor_source"], d["survivor_row"], d["decision"]) for d in told if d["row"] < 10] == [
         (k, "jan.csv of delivery 1", 30 + k, "removed") for k in range(10)
     ]
-    assert [(d["row"], d["survivor_source"], d["survivor_row"]) for d in told if d["row"] == 30] == [
-        (30, str(desk.folder / "feb.csv"), 15)
-    ]
+    assert [(d["row"], d["survivor_source"], d["survivor_row"]) for d in told if d["row"] == 30] == [(30, str(desk.folder / "feb.csv"), 15)]
     assert entity(second, 0) == entity(first, 30)
     assert pl.read_parquet(second / "entities.parquet").height == 31
     assert pl.read_parquet(second / "cleaned.parquet").height == 20
@@ -105,7 +105,9 @@ def test_a_row_that_came_before_is_removed_for_it(desk: Desk) -> None:
     assert verified.code == 0, verified.err
     told_so = desk.call("explain", second, 0)
     assert "row 30 of jan.csv of delivery 1, which is kept" in told_so.out
-    assert "delivery 2 of “people”" in (second / "report.html").read_text("utf-8") or "Delivery 2" in (second / "report.html").read_text("utf-8")
+    assert "delivery 2 of “people”" in (second / "report.html").read_text("utf-8") or "Delivery 2" in (second / "report.html").read_text(
+        "utf-8"
+    )
 
 
 def test_a_mistyped_row_is_the_entity_it_was_in_an_earlier_delivery(desk: Desk) -> None:
@@ -131,8 +133,8 @@ def test_the_same_delivery_again_gives_the_same_answer_and_changes_nothing(desk:
     assert stored(desk.folder / "data.db") == before
     names = {p.name for p in first.iterdir()} - {"report.json", "report.html"}
     assert [n for n in sorted(names) if (first / n).read_bytes() != (again / n).read_bytes()] == []
-    assert len([e for e in desk.events("--kind", "created")]) == len({*pl.read_parquet(first / "entities.parquet")["entity"],
-                                                                      *pl.read_parquet(desk.folder / "run-jan.csv/entities.parquet")["entity"]})  # fmt: skip
+    runs = [pl.read_parquet(run / "entities.parquet")["entity"] for run in (first, desk.folder / "run-jan.csv")]
+    assert len(desk.events("--kind", "created")) == len({*runs[0], *runs[1]})
 
 
 def stored(base: Path) -> list[Any]:
@@ -203,7 +205,9 @@ def test_rows_can_be_split_by_hand(desk: Desk) -> None:
 def test_datasets_and_deliveries_are_listed(desk: Desk) -> None:
     desk.deliver("jan.csv", people(30))
     desk.deliver("feb.csv", people(40))
-    assert [json.loads(line) for line in desk.call("dataset", "list", *desk.at()).out.splitlines()] == [{"dataset": "people", "deliveries": 2}]
+    assert [json.loads(line) for line in desk.call("dataset", "list", *desk.at()).out.splitlines()] == [
+        {"dataset": "people", "deliveries": 2}
+    ]
     made = [json.loads(line) for line in desk.call("dataset", "deliveries", "people", *desk.at()).out.splitlines()]
     assert [(d["no"], d["name"], d["row_count"], d["counts"]["seen"], d["counts"]["new"]) for d in made] == [
         (1, "jan.csv", 30, 0, 30), (2, "feb.csv", 40, 30, 10)]  # fmt: skip
@@ -216,7 +220,9 @@ def test_another_way_to_compare_is_refused(desk: Desk) -> None:
     desk.deliver("jan.csv", people(30))
     recipe = desk.folder / "key.yaml"
     recipe.write_text("duplicates: {key: [phone]}\n")
-    done = desk.call("clean", desk.file("feb.csv", people(40)), "-o", desk.folder / "run", "--dataset", "people", "--recipe", recipe, *desk.at())
+    done = desk.call(
+        "clean", desk.file("feb.csv", people(40)), "-o", desk.folder / "run", "--dataset", "people", "--recipe", recipe, *desk.at()
+    )
     assert done.code == 2
     assert "compared in one way" in done.err
     assert not (desk.folder / "run").exists()
