@@ -342,3 +342,21 @@ def test_masked_cells_are_kept_nowhere(desk: Desk) -> None:
         cells = [pl.read_ipc(io.BytesIO(kept.cells(p.delivery, p.part))) for p in kept.parts()]
     assert cells
     assert not [frame for frame in cells if "mail" in frame.columns]
+
+
+def test_columns_that_are_ignored_do_not_change_the_partition(desk: Desk) -> None:
+    """The number of the row in its file is another one in each delivery."""
+    recipe = desk.folder / "ignore.yaml"
+    recipe.write_text("duplicates: {ignore: [line]}\n")
+    some = people(120)
+    rows = [*some, *(mistyped(p, k) for k, p in enumerate(some[:25]))]
+    runs = []
+    for base, parts in (("one.db", [rows]), ("two.db", [rows[70:], rows[:70], rows])):
+        for number, part in enumerate(parts):
+            lines = [{"line": str(k), **row} for k, row in enumerate(part)]
+            runs.append(desk.deliver(f"{base}-{number}.csv", lines, "--recipe", recipe, base=base))
+    tables = [pl.read_parquet(run / "entities.parquet")["entity"].to_list() for run in (runs[0], runs[-1])]
+    whole, parts_ = ([table.index(one) for one in table] for table in tables)
+    assert whole == parts_
+    assert read_manifest(runs[-1])["dataset"]["rows"] == {"seen": 145, "new": 0}
+    assert len(set(whole)) < 125
