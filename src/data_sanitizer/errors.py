@@ -14,6 +14,8 @@
     │   ├── NotStored
     │   ├── IdempotencyKeyReused
     │   ├── StorageUnknown
+    │   ├── DatasetRulesDiffer
+    │   ├── NotInDataset
     │   ├── PackageMissing
     │   └── SettingUnusable
     ├── InputError                 exit 3   the input cannot be read, or is refused
@@ -53,6 +55,7 @@
         ├── DatabaseBusy
         ├── DatabaseFull
         ├── DatabaseRefused
+        ├── DatasetBusy
         ├── SchemaOutdated
         ├── LeaseLost
         └── VectorsUnavailable
@@ -150,6 +153,16 @@ class IdempotencyKeyReused(UsageError):
 
 class StorageUnknown(UsageError):
     """{url} names no storage that is known. Write {known}."""
+
+
+class DatasetRulesDiffer(UsageError):
+    """The recipe says of duplicates {given}, but the rows of dataset {dataset} are compared by {known}. Rows of one dataset are always
+    compared in one way: use that recipe, or deliver to another dataset.
+    """
+
+
+class NotInDataset(UsageError):
+    """{what} is not in dataset {dataset}. {cure}"""
 
 
 class PackageMissing(UsageError):
@@ -333,6 +346,10 @@ class DatabaseFull(EnvironmentFailed):
 
 class DatabaseRefused(EnvironmentFailed):
     """The database refused: {why}. Check the rights of its user, and `data-sanitizer doctor`."""
+
+
+class DatasetBusy(EnvironmentFailed):
+    """Dataset {dataset} got another delivery or decision while this one was being cleaned. Nothing of this one was kept; run it again."""
 
 
 class SchemaOutdated(EnvironmentFailed):

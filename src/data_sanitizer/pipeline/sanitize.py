@@ -19,9 +19,9 @@ from data_sanitizer import inputs as given
 from data_sanitizer import kernels, run_folder
 from data_sanitizer.errors import InputChanged
 from data_sanitizer.model import ReadOptions
-from data_sanitizer.pipeline import duplicates, first_run, golden, pass1, pass2, report
+from data_sanitizer.pipeline import deliveries, duplicates, first_run, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
-from data_sanitizer.ports import Reading
+from data_sanitizer.ports import Dataset, Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
 from data_sanitizer.sandbox.reading import Sandbox
@@ -40,6 +40,7 @@ class RunOptions:
     reading: ReadOptions = field(default_factory=ReadOptions)
     stores: Stores = field(default_factory=Stores)
     tell: Callable[[str], None] = lambda message: None  # gets what a user who waits should know
+    dataset: Dataset | None = None  # what this run delivers to
 
 
 @dataclass(slots=True)
@@ -60,7 +61,8 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
     """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py."""
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
     places = given.found(inputs, options.stores)
-    new = kernels.never_compiled()
+    new, known = kernels.never_compiled(), None
+    dataset = deliveries.opened(options.dataset, recipe) if options.dataset else None
     with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as resources:
         scratch = folder / "scratch"
         scratch.mkdir()
@@ -75,14 +77,21 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
             survey = pass1.survey(readings, recipe, scratch, options.threads)
             reader.close()
             plan = make_plan(recipe, survey.profiles)
+            if dataset:
+                dataset.remember(survey)
         with clock.stage("pass 2"):
             blocks = pass2.clean(survey, plan, recipe, options.threads)
         with clock.stage("duplicates"):
-            found = duplicates.find(blocks, survey, plan, recipe, scratch, options.memory, options.threads)
+            told = _inputs(places, iter(hashes.result()), survey)
+            search = blocks, survey, plan, recipe, scratch, options.memory, options.threads
+            made = deliveries.find(dataset, told, *search) if dataset else None
+            found = made.found if made else duplicates.find(*search)
         with clock.stage("write"):
             filled = golden.fill(blocks, survey, plan, found, scratch) if recipe.duplicates.golden else None
             written = outputs.write(blocks, survey, plan, found, filled, folder, scratch, options.output_format,
                                     options.threads)  # fmt: skip
+            if made:
+                deliveries.write(known := deliveries.entities(made), blocks, folder)
         _check_unchanged(places, stamps)
         with clock.stage("report"):
             profile = {**described_profile(survey), "near_duplicates": duplicates.described(found)}
@@ -92,13 +101,16 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
                 sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed,
                 rows_quarantined=written.quarantined,
                 columns=list(survey.schema), profile=profile, recipe=recipe.described(), stages=clock.seconds, versions=versions(),
-                started=started, output=str(output),
+                started=started, output=str(output), dataset=deliveries.reported(known),
             )  # fmt: skip
-            _clear(scratch)
             result = report.write_report(folder, facts)
             rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
             reading = run_folder.reading_told(options.reading)
-            write_manifest(folder, _inputs(places, iter(hashes.result()), survey), recipe.described(), rows, reading=reading)
+            more = {"dataset": known.told} if known else {}
+            write_manifest(folder, told, recipe.described(), rows, reading=reading, **more)
+        if made and known:
+            deliveries.commit(made, known, survey, folder, _place(output), rows, profile)
+        _clear(scratch)
     return result
 
 
@@ -135,6 +147,11 @@ def write_manifest(
 def versions() -> dict[str, str]:
     """The program and the libraries whose versions can matter for the result."""
     return {name: version(name) for name in ("data-sanitizer", "polars", "numpy", "ftfy", "phonenumbers", "rapidfuzz")}
+
+
+def _place(output: Path | Location) -> str:
+    """Where the run can be found from anywhere on this machine."""
+    return str(output.absolute() if isinstance(output, Path) else output)
 
 
 def _sources(readings: Sequence[Reading], survey: pass1.Survey, places: Sequence[given.Place]) -> list[dict[str, Any]]:
