@@ -4,6 +4,7 @@
     ├── GateFailed                 exit 1   a check was asked for and did not pass
     │   ├── VerificationFailed
     │   ├── ChangesFound
+    │   ├── ContractBroken
     │   └── AuditBroken
     ├── UsageError                 exit 2   the call or a recipe is wrong
     │   ├── RecipeError
@@ -103,6 +104,12 @@ class VerificationFailed(GateFailed):
 
 class ChangesFound(GateFailed):
     """--check: {count} changes would be made. Run without --check to make them, or with --dry-run to see a summary."""
+
+
+class ContractBroken(GateFailed):
+    """Against {before}, what must not change did: {what}. Nothing was published. Where all of this is as it should be, accept it with
+    --accept-changes; where such changes are usual, say `evolve` for the column in the contract of the recipe.
+    """
 
 
 class AuditBroken(GateFailed):

@@ -19,8 +19,9 @@ from data_sanitizer import inputs as given
 from data_sanitizer import kernels, run_folder
 from data_sanitizer.errors import InputChanged
 from data_sanitizer.model import ReadOptions
-from data_sanitizer.pipeline import duplicates, first_run, golden, pass1, pass2, report
+from data_sanitizer.pipeline import comparison, duplicates, first_run, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
+from data_sanitizer.pipeline.comparison import Before
 from data_sanitizer.ports import Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
@@ -56,8 +57,12 @@ class Clock:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, options: RunOptions | None = None) -> dict[str, Any]:
-    """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py."""
+def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, options: RunOptions | None = None,
+             before: Before | None = None) -> dict[str, Any]:  # fmt: skip
+    """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py.
+
+    Compared with `before`, the delivery before this one, a difference that the recipe's contract does not allow raises ContractBroken.
+    """
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
     places = given.found(inputs, options.stores)
     new = kernels.never_compiled()
@@ -66,7 +71,7 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
         scratch.mkdir()
         with clock.stage("open"):
             reader = resources.enter_context(Sandbox(scratch, keep=True))
-            readings = open_all(places, options, reader)
+            readings = comparison.held(open_all(places, options, reader), recipe, before)
             stamps = [given.first_stamp(place) for place in places]
             hashes = beside.submit(lambda: [given.sha256(place) for place in places if isinstance(place, str)])
         if new:
@@ -74,6 +79,8 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
             reader.close()
+            learned = described_profile(survey)
+            compared = comparison.checked(learned, recipe, before)
             plan = make_plan(recipe, survey.profiles)
         with clock.stage("pass 2"):
             blocks = pass2.clean(survey, plan, recipe, options.threads)
@@ -85,21 +92,27 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
                                     options.threads)  # fmt: skip
         _check_unchanged(places, stamps)
         with clock.stage("report"):
-            profile = {**described_profile(survey), "near_duplicates": duplicates.described(found)}
+            profile = {**learned, "near_duplicates": duplicates.described(found)}
             run_folder.write_json(folder / "profile.json", profile)
             sources = _sources(readings, survey, places)
             facts = report.RunFacts(
                 sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed,
                 rows_quarantined=written.quarantined,
                 columns=list(survey.schema), profile=profile, recipe=recipe.described(), stages=clock.seconds, versions=versions(),
-                started=started, output=str(output),
+                started=started, output=str(output), comparison=compared,
             )  # fmt: skip
             _clear(scratch)
             result = report.write_report(folder, facts)
             rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
-            reading = run_folder.reading_told(options.reading)
-            write_manifest(folder, _inputs(places, iter(hashes.result()), survey), recipe.described(), rows, reading=reading)
+            told = {"reading": run_folder.reading_told(options.reading), **contract_told(recipe, before)}
+            write_manifest(folder, _inputs(places, iter(hashes.result()), survey), recipe.described(), rows, **told)
     return result
+
+
+def contract_told(recipe: Recipe, before: Before | None) -> dict[str, Any]:
+    """What manifest.json says of the rows that the contract put aside, so that `verify` can do the same."""
+    rules = comparison.rules(recipe, before)
+    return {"contract": rules} if rules else {}
 
 
 def open_all(places: Sequence[given.Place], options: RunOptions, reader: Sandbox) -> list[Reading]:
