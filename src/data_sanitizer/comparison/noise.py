@@ -27,9 +27,10 @@ def moved(old: Mapping[str, int], new: Mapping[str, int], least: float) -> float
     if share < least:
         return None
     classes = _pooled(old, new, before, now)
-    freedom = len(classes) - 1
+    if (freedom := len(classes) - 1) < 1:
+        return None
     statistic = 2 * sum(_surprise(a, (a + b) * before / (before + now)) + _surprise(b, (a + b) * now / (before + now)) for a, b in classes)
-    return share if freedom and statistic >= freedom + 2 * math.sqrt(freedom * DOUBT) + 2 * DOUBT else None
+    return share if statistic >= freedom + 2 * math.sqrt(freedom * DOUBT) + 2 * DOUBT else None
 
 
 def _pooled(old: Mapping[str, int], new: Mapping[str, int], before: int, now: int) -> list[tuple[int, int]]:
