@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -164,8 +165,8 @@ def clean(inputs: tuple[str, ...], output: Path | Location | None, output_format
     resolved = load_recipe(recipe)
     options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit, reading=_read_options(**reading),
                          stores=settings.stores(), tell=_ignore if quiet else _tell)  # fmt: skip
-    before = _before(previous, options, accept_changes)
-    report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, before, dry_run or check)
+    options = replace(options, before=_before(previous, options), accept_changes=accept_changes)
+    report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
     if not quiet:
         _print_report(report, as_json, None if dry_run or check else output)
     if check and (changes := _changes(report)):
@@ -188,20 +189,19 @@ def _ignore(message: str) -> None:
     """Say nothing."""
 
 
-def _before(place: str | None, options: RunOptions, accept: bool) -> Before | None:
+def _before(place: str | None, options: RunOptions) -> Before | None:
     from data_sanitizer.pipeline import previous
 
-    return previous.before(place, options, accept) if place is not None else None
+    return previous.before(place, options) if place is not None else None
 
 
-def _clean(inputs: list[str], output: Path | Location | None, recipe: Any, options: RunOptions, before: Before | None,
-           dry: bool) -> dict[str, Any]:  # fmt: skip
+def _clean(inputs: list[str], output: Path | Location | None, recipe: Any, options: RunOptions, dry: bool) -> dict[str, Any]:
     from data_sanitizer.pipeline.sanitize import sanitize
 
     if not dry and output is not None:
-        return sanitize(inputs, output, recipe, options, before)
+        return sanitize(inputs, output, recipe, options)
     with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as folder:
-        return sanitize(inputs, Path(folder) / "run", recipe, options, before)
+        return sanitize(inputs, Path(folder) / "run", recipe, options)
 
 
 def _print_report(report: dict[str, Any], as_json: bool, output: Path | Location | None) -> None:

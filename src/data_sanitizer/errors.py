@@ -15,6 +15,7 @@
     │   ├── NotStored
     │   ├── IdempotencyKeyReused
     │   ├── StorageUnknown
+    │   ├── DatasetRulesDiffer
     │   ├── PackageMissing
     │   └── SettingUnusable
     ├── InputError                 exit 3   the input cannot be read, or is refused
@@ -54,6 +55,7 @@
         ├── DatabaseBusy
         ├── DatabaseFull
         ├── DatabaseRefused
+        ├── DatasetBusy
         ├── SchemaOutdated
         ├── LeaseLost
         └── VectorsUnavailable
@@ -157,6 +159,12 @@ class IdempotencyKeyReused(UsageError):
 
 class StorageUnknown(UsageError):
     """{url} names no storage that is known. Write {known}."""
+
+
+class DatasetRulesDiffer(UsageError):
+    """The recipe says of duplicates {given}, but the rows of dataset {dataset} are compared by {known}. Rows of one dataset are always
+    compared in one way: use that recipe, or deliver to another dataset.
+    """
 
 
 class PackageMissing(UsageError):
@@ -340,6 +348,10 @@ class DatabaseFull(EnvironmentFailed):
 
 class DatabaseRefused(EnvironmentFailed):
     """The database refused: {why}. Check the rights of its user, and `data-sanitizer doctor`."""
+
+
+class DatasetBusy(EnvironmentFailed):
+    """Dataset {dataset} got another delivery or decision while this one was being cleaned. Nothing of this one was kept; run it again."""
 
 
 class SchemaOutdated(EnvironmentFailed):

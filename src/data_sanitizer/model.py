@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,3 +134,78 @@ class Candidates:
     hashes: NDArray[np.uint64]  # (m, 2) the row found
     similarity: NDArray[np.float64]  # (m,) share of equal numbers in the two signatures, counted on all of them
     degraded: bool = False  # the vector index did not answer; this is what the index in the process found
+
+
+Key = NDArray[np.uint64]  # (n, 2): 128 bits each
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery of a dataset, as it is kept."""
+
+    no: int  # from 1, in the order in which they were made
+    name: str  # of its inputs
+    fingerprint: str  # the same for the same inputs: hexadecimal
+    row_count: int  # records of its inputs
+    counts: Mapping[str, Any]  # rows: in, kept, merged, quarantined, seen before, new; entities: created, merged, split
+    inputs: tuple[Mapping[str, Any], ...]  # name, sha256, rows, quarantined: as in manifest.json
+    place: str  # the folder or URL of its run
+    manifest_sha256: str
+    created_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetState:
+    """What a dataset is at a moment. `version` is another one as soon as anything of it changed."""
+
+    name: str
+    rules: Mapping[str, Any]  # how its rows are compared; empty before the first delivery
+    deliveries: tuple[Delivery, ...]
+    apart: Key  # (pairs, 2, 2): rows, by key, that a person said are not one entity
+    version: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RowPart:
+    """Some rows that a delivery was the first to bring, ascending by key. `told` and `cells` are Arrow IPC files."""
+
+    delivery: int
+    part: int
+    keys: Key
+    told: bytes  # where each row stands, its key after cleaning, and the row kept for it
+    entities: Key
+    cells: bytes = b""  # what is compared, as text
+
+
+@dataclass(frozen=True, slots=True)
+class EntityEvent:
+    """What happened to the id of an entity: `created`, `merged` (into `other`) or `split` (rows went from it to `other`)."""
+
+    no: int  # in the order of the dataset; 0 for those that were created, which come first in their delivery
+    kind: str
+    entity: str  # 32 hexadecimal digits
+    other: str | None
+    delivery: int  # in which it happened, or after which a person decided it
+    actor: str
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """All that a delivery adds to its dataset. `changed` are entities of older parts: (delivery, part) -> those of all its rows."""
+
+    delivery: Delivery
+    rules: Mapping[str, Any]
+    profile: Mapping[str, Any]
+    created: Key  # ids of new entities
+    changed: Mapping[tuple[int, int], Key]
+    events: tuple[EntityEvent, ...]  # merged and split
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A person's decision that rows are not one entity: what follows from it for the dataset."""
+
+    changed: Mapping[tuple[int, int], Key]  # as in NewDelivery
+    events: tuple[EntityEvent, ...]
+    apart: tuple[tuple[Key, Key], ...]  # for each event: every row of the one is not the entity of any row of the other

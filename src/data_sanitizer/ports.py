@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from data_sanitizer.model import Action, Block, Candidates, Decision, ReadOptions, Samples, StoredObject
+from data_sanitizer.model import Action, Block, Candidates, DatasetState, Decision, NewDelivery, ReadOptions, RowPart, Samples, StoredObject
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -169,4 +169,28 @@ class Vectors(Protocol):
 
     def delete(self, tenant: str, dataset: str, delivery: int | None) -> None:
         """Forget a delivery, or all of the dataset."""
+        ...
+
+
+class Dataset(Protocol):
+    """storage/: what is kept of a dataset from one delivery to the next, and where the next one goes; each method is one transaction."""
+
+    def state(self) -> DatasetState:
+        """Its deliveries, how its rows are compared, and what was decided about them."""
+        ...
+
+    def parts(self) -> Iterator[RowPart]:
+        """All its rows, packed, delivery after delivery, without their cells; those come from `cells`, part by part."""
+        ...
+
+    def cells(self, delivery: int, part: int) -> bytes:
+        """The cells of one part, as an Arrow IPC file; raises NotStored where the delivery was deleted meanwhile."""
+        ...
+
+    def profile(self, delivery: int) -> Mapping[str, Any]:
+        """What profile.json said of a delivery; raises NotStored."""
+        ...
+
+    def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
+        """Store a delivery, all of it or nothing; raises DatasetBusy where the dataset is no more what it was at `version`."""
         ...

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from data_sanitizer import storage
 from data_sanitizer.errors import DatabaseUnreachable
-from data_sanitizer.model import Candidates, Samples
-from data_sanitizer.storage import _audit, _hashes, _jobs, _provenance, _statistics, migrations
+from data_sanitizer.model import Candidates, Delivery, EntityEvent, Samples
+from data_sanitizer.storage import _audit, _deliveries, _hashes, _jobs, _provenance, _statistics, migrations
 from data_sanitizer.storage._audit import AuditHead, AuditState
+from data_sanitizer.storage._dataset import StoredDataset
 from data_sanitizer.storage._jobs import Job
 from data_sanitizer.storage._statements import Keys, new_id
 from data_sanitizer.storage._vectors import Signatures
@@ -31,7 +32,18 @@ from data_sanitizer.storage.postgres import PostgresConfig
 from data_sanitizer.storage.schema import EVERY_TENANT
 from data_sanitizer.storage.sqlite import SqliteConfig
 
-__all__ = ["AuditHead", "AuditState", "Candidates", "Job", "MilvusConfig", "PostgresConfig", "Samples", "SqliteConfig", "StorageBackend"]
+__all__ = [
+    "AuditHead",
+    "AuditState",
+    "Candidates",
+    "Job",
+    "MilvusConfig",
+    "PostgresConfig",
+    "Samples",
+    "SqliteConfig",
+    "StorageBackend",
+    "StoredDataset",
+]
 
 T = TypeVar("T")
 
@@ -84,6 +96,31 @@ class StorageBackend:
     def create_dataset(self, tenant_id: str, name: str) -> UUID:
         """The dataset of this name, made where it is not there."""
         return self._run(tenant_id, lambda c: _jobs.ensure_dataset(c, tenant_id, name))
+
+    def datasets(self, tenant_id: str) -> list[tuple[str, UUID]]:
+        """Name and id of all datasets of a tenant, by name."""
+        return self._read(tenant_id, lambda c: _deliveries.names(c, tenant_id))
+
+    def find_dataset(self, tenant_id: str, name: str) -> UUID:
+        """The dataset of this name; raises NotStored where there is none."""
+        return self._read(tenant_id, lambda c: _deliveries.find_dataset(c, tenant_id, name))
+
+    def deliveries(self, tenant_id: str, dataset_id: UUID) -> list[Delivery]:
+        """All deliveries of a dataset, in the order in which they were made."""
+        return self._read(tenant_id, lambda c: _deliveries.listed(c, tenant_id, dataset_id))
+
+    def delivery_profile(self, tenant_id: str, dataset_id: UUID, no: int) -> dict[str, Any]:
+        """What profile.json said of a delivery; raises NotStored."""
+        return self._read(tenant_id, lambda c: _deliveries.profile(c, tenant_id, dataset_id, no))
+
+    def entity_events(self, tenant_id: str, dataset_id: UUID) -> list[EntityEvent]:
+        """Everything that happened to the ids of entities, in order."""
+        return self._read(tenant_id, lambda c: list(_deliveries.events(c, tenant_id, dataset_id)))
+
+    def dataset(self, tenant_id: str, name: str) -> StoredDataset:
+        """The dataset of this name for a run that delivers to it; tenant and dataset are made where they are not there."""
+        self.create_tenant(tenant_id)
+        return StoredDataset(self._run, tenant_id, self.create_dataset(tenant_id, name))
 
     def create_job(
         self, tenant_id: str, *, source: Mapping[str, Any], options: Mapping[str, Any] | None = None, dataset_id: UUID | None = None,

@@ -11,12 +11,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from data_sanitizer.duplicates.decisions import FORBIDDEN
 from data_sanitizer.kernels import kernel
 
 Rows = NDArray[np.int64]
 _UNIT: Final = 256  # weights are summed as whole numbers of 1/256 bit, so that their order does not matter
 _MOST: Final = 8.0  # bits that one pair can speak for or against
 NOT_COMPARED: Final = -0.5  # bits that a pair speaks that was no candidate
+_NEVER: Final = -(1 << 30)  # units of a pair that a person said is no match
 _REMEMBERED: Final = 1 << 16  # refusals
 
 
@@ -29,6 +31,7 @@ def guarded(rows: int, a: Rows, b: Rows, weights: NDArray[np.float64], contents:
     of clusters, memory is 40 bytes a pair.
     """
     units = np.round(np.clip(weights, -_MOST, _MOST) * _UNIT).astype(np.int32)
+    units[weights <= FORBIDDEN] = _NEVER
     joining = np.flatnonzero(weights > least)
     one, other = contents[a[joining]], contents[b[joining]]
     order = joining[np.lexsort((np.maximum(one, other), np.minimum(one, other), -weights[joining]))]

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_sanitizer.duplicates import calibration, clusters, model
+from data_sanitizer.duplicates import calibration, clusters, decisions, model
 from data_sanitizer.duplicates.candidates import is_small, write_keys
 from data_sanitizer.duplicates.cells import add_content
 from data_sanitizer.duplicates.chance import Chance, Frequencies, dependence, random_pairs, table
@@ -41,6 +41,7 @@ _SELDOM: Final = 0.05
 _UNDECIDED: Final = {model.CLEAR: 0.25, model.NOISY: 0.2, model.TEXT: 0.0}  # of the duplicates: with more, they may be a mere crowd
 _WORDS: Final = 3.0  # mean words of a long text
 _CONTENT: Final = 1 << 20  # number of the key of all columns that are compared
+_NO_PAIRS: Final = np.zeros((0, 2), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,11 @@ class _Scored:
     related: NDArray[np.float64]
 
 
-def find(records: Records, folder: Path, threads: int = 1) -> NearDuplicates:
-    """Find the near-duplicates among the rows, which should hold no exact duplicates. Files are written to `folder`."""
+def find(records: Records, folder: Path, threads: int = 1, apart: Rows = _NO_PAIRS) -> NearDuplicates:
+    """Find the near-duplicates among the rows, which should hold no exact duplicates. Files are written to `folder`.
+
+    The pairs of rows `apart`, of shape (pairs, 2), are never in one cluster, nor what would tie them together.
+    """
     table = _prepared(records, threads)
     first = _first_model(table)
     weakness = first.weakness(np.isin(table.used, table.roles.measures))
@@ -143,7 +147,7 @@ def find(records: Records, folder: Path, threads: int = 1) -> NearDuplicates:
     weights, sure = _confident(table, known, scored)
     weights = _unsure(weights, _nothing_equal(known, scored.levels, table.exact[table.used]))
     weights = _unsure(weights, never_agreed(scored.levels, weights >= model.SURE, table.exact[table.used]))
-    return _result(table, known, scored, weights, sure)
+    return _result(table, known, scored, weights, sure, apart)
 
 
 def _prepared(records: Records, threads: int) -> _Table:
@@ -335,14 +339,17 @@ def _uncontested(scored: _Scored, weights: NDArray[np.float64]) -> NDArray[np.fl
     return np.where(labels[scored.a] == labels[scored.b], weights, np.minimum(weights, -0.01))
 
 
-def _result(table_: _Table, known: Model, scored: _Scored, weights: NDArray[np.float64], sure: bool) -> NearDuplicates:
+def _result(table_: _Table, known: Model, scored: _Scored, weights: NDArray[np.float64], sure: bool,
+            apart: Rows) -> NearDuplicates:  # fmt: skip
     rows, contents = scored.rows, scored.contents
+    pairs = decisions.held(rows, scored.a, scored.b, weights, apart)
+    weights = pairs[2][: len(weights)]
     against = -4.0 if known.kind == model.TEXT else clusters.NOT_COMPARED
-    groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, 0.0, against)
+    groups = clusters.guarded(len(rows), *pairs, contents, 0.0, against)
     members = _several(groups)
     keepers = np.arange(len(rows))
     if sure:
-        sure_groups = clusters.guarded(len(rows), scored.a, scored.b, weights, contents, model.SURE, against)
+        sure_groups = clusters.guarded(len(rows), *pairs, contents, model.SURE, against)
         several = _several(sure_groups)
         keepers[several] = np.searchsorted(rows, survivors(rows[several], sure_groups[several], table_.records.prints_of(rows[several])))
     confidences = calibration.probability(weights)

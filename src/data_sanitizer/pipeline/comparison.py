@@ -18,16 +18,14 @@ _NAMED = 5  # differences that an error names; the rest is counted
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The delivery before: what it is called, the content of its profile.json, and whether differences from it are accepted."""
+    """The delivery before: what it is called, and the content of its profile.json."""
 
     name: str
     profile: Mapping[str, Any]
-    accept: bool = False
 
 
-def held(readings: Sequence[Reading], recipe: Recipe, before: Before | None) -> list[Reading]:
+def held(readings: Sequence[Reading], allowed: contract_rows.Rules) -> list[Reading]:
     """The inputs, without the rows that the contract puts aside."""
-    allowed = rules(recipe, before)
     return [contract_rows.holding(reading, allowed) for reading in readings]
 
 
@@ -36,13 +34,13 @@ def rules(recipe: Recipe, before: Before | None) -> dict[str, dict[str, Any]]:
     return contract_rows.rules(before.profile, recipe.contract) if before else {}
 
 
-def checked(profile: Mapping[str, Any], recipe: Recipe, before: Before | None) -> dict[str, Any] | None:
+def checked(profile: Mapping[str, Any], recipe: Recipe, before: Before | None, accept: bool) -> dict[str, Any] | None:
     """The comparison with the delivery before, for the report; raises ContractBroken where it stops this one."""
     check_names(recipe.contract, profile, before.profile if before else {}, recipe.name)
     if before is None:
         return None
-    found = {**against(before.profile, profile, recipe.contract), "before": before.name, "accepted": before.accept}
-    if found["stopping"] and not before.accept:
+    found = {**against(before.profile, profile, recipe.contract), "before": before.name, "accepted": accept}
+    if found["stopping"] and not accept:
         raise broken(found, before.name)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from data_sanitizer.ledger import NOT_COMPARED, SAME_ROWS
 from data_sanitizer.pipeline.duplicates import Found, Left, Near, Rows, belief
-from data_sanitizer.pipeline.pass1 import SourceRows
+from data_sanitizer.pipeline.places import Places
 from data_sanitizer.pipeline.spool import Spool
 
 DUPLICATES = {
@@ -27,26 +27,17 @@ EXACT, NEAR = "exact_duplicate", "near_duplicate"  # the rules of the ledger
 _AT_ONCE = 1 << 16  # rows or pairs that are written at a time: 40 MB of evidence
 
 
-def placed(ordinals: Rows, sources: Sequence[SourceRows]) -> pl.DataFrame:
-    """Source name and row number of rows counted over all sources."""
-    firsts = np.array([s.first for s in sources])
-    # A source without rows shares its first ordinal with the next one; the last of them is the one that has the row.
-    number = np.searchsorted(firsts, ordinals, side="right") - 1
-    names = pl.Series("source", [s.name for s in sources], pl.String).gather(number)
-    return pl.DataFrame({"source": names, "row": pl.Series(ordinals - firsts[number], dtype=pl.UInt64)})
-
-
-def reasons(survivors: Rows, alike: NDArray[np.bool_], sources: Sequence[SourceRows]) -> pl.Series:
+def reasons(survivors: Rows, alike: NDArray[np.bool_], places: Places) -> pl.Series:
     """Why each of the rows is removed: for rows like these."""
     what = pl.Series("what", np.where(alike, "the same entity as", "same as"), dtype=pl.String)
-    return placed(survivors, sources).with_columns(what).select(pl.format("{} row {} of {}", "what", "row", "source"))[:, 0]
+    return places.of(survivors).with_columns(what).select(pl.format("{} row {} of {}", "what", "row", "source"))[:, 0]
 
 
-def write(found: Found, sources: Sequence[SourceRows], folder: Path, scratch: Path) -> None:
+def write(found: Found, folder: Path, scratch: Path) -> None:
     """duplicates.parquet and matches.parquet, in order of rows, some rows at a time."""
-    _spooled("duplicates", _members(found, sources), DUPLICATES, folder, scratch)
-    near = () if found.near is None else _matches(found.left, found.near, sources)
-    _spooled("matches", chain(_copies(found, sources), near), MATCHES, folder, scratch)
+    _spooled("duplicates", _members(found), DUPLICATES, folder, scratch)
+    near = () if found.near is None else _matches(found.left, found.near, found.places)
+    _spooled("matches", chain(_copies(found), near), MATCHES, folder, scratch)
 
 
 def _spooled(name: str, tables: Iterable[pl.DataFrame], schema: dict[str, pl.DataType], folder: Path, scratch: Path) -> None:
@@ -56,10 +47,10 @@ def _spooled(name: str, tables: Iterable[pl.DataFrame], schema: dict[str, pl.Dat
     spool.write(folder / f"{name}.parquet")
 
 
-def _copies(found: Found, sources: Sequence[SourceRows]) -> Iterator[pl.DataFrame]:
+def _copies(found: Found) -> Iterator[pl.DataFrame]:
     """The pairs that say the same."""
     for part in _parts(len(found.exact.rows)):
-        pairs = _pairs(found.exact.survivors[part], found.exact.rows[part], sources)
+        pairs = _pairs(found.exact.survivors[part], found.exact.rows[part], found.places)
         yield pairs.with_columns(confidence=pl.lit(1.0, pl.Float32), evidence=pl.lit(SAME_ROWS))
 
 
@@ -67,8 +58,8 @@ def _parts(size: int) -> Iterator[slice]:
     return (slice(begin, begin + _AT_ONCE) for begin in range(0, size, _AT_ONCE))
 
 
-def _members(found: Found, sources: Sequence[SourceRows]) -> Iterator[pl.DataFrame]:
-    """Every row of a cluster: rows that are alike, exact copies, and the rows that those are copies of."""
+def _members(found: Found) -> Iterator[pl.DataFrame]:
+    """Every row of a cluster: rows that are alike, exact copies, and the rows that those are copies of; not those of earlier deliveries."""
     same, left, near = found.exact, found.left, found.near
     alike = np.empty(0, np.int64) if near is None else near.found.members
     alone = np.setdiff1d(same.survivors, left.rows(alike))
@@ -80,11 +71,13 @@ def _members(found: Found, sources: Sequence[SourceRows]) -> Iterator[pl.DataFra
     confidence = np.ones(len(own), np.float32)
     if near is not None:
         confidence[likely] = belief(near, alike)
+    clusters = _named(clusters, own)
     order = np.argsort(own, kind="stable")
+    order = order[own[order] < found.places.height]
     for part in (order[p] for p in _parts(len(order))):
-        survivor = placed(survivors[part], sources)
+        survivor = found.places.of(survivors[part])
         decision = np.select([removed[part], likely[part] & (leaders[part] != own[part])], ["removed", "review"], "kept")
-        yield placed(own[part], sources).with_columns(
+        yield found.places.of(own[part]).with_columns(
             cluster=pl.Series(clusters[part]).cast(pl.String), survivor_source=survivor["source"], survivor_row=survivor["row"],
             kind=pl.Series(np.where(likely[part], "near", "exact"), dtype=pl.String), confidence=pl.Series(confidence[part]),
             decision=pl.Series(decision, dtype=pl.String),
@@ -99,6 +92,14 @@ def _led(left: Left, near: Near | None, first: Rows) -> tuple[Rows, Rows]:
     return left.rows(label), left.rows(near.found.kept_for(label))
 
 
+def _named(clusters: Rows, own: Rows) -> Rows:
+    """The least row that each cluster has: a cluster may begin with a row of an earlier delivery, which has no number here."""
+    number = np.unique(clusters, return_inverse=True)[1].reshape(-1)
+    least = np.full(int(number.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(least, number, own)
+    return np.asarray(least[number])
+
+
 def _survivors(found: Found, own: Rows, leaders: Rows) -> tuple[Rows, NDArray[np.bool_]]:
     """The row kept for each, as it is or as it would be; and whether the row is removed for it."""
     if not len(found.rows):
@@ -108,17 +109,17 @@ def _survivors(found: Found, own: Rows, leaders: Rows) -> tuple[Rows, NDArray[np
     return np.where(removed, found.survivors[place], leaders), removed
 
 
-def _pairs(a: Rows, b: Rows, sources: Sequence[SourceRows]) -> pl.DataFrame:
-    one, other = placed(a, sources), placed(b, sources)
+def _pairs(a: Rows, b: Rows, places: Places) -> pl.DataFrame:
+    one, other = places.of(a), places.of(b)
     return pl.DataFrame({"source_a": one["source"], "row_a": one["row"], "source_b": other["source"], "row_b": other["row"]})
 
 
-def _matches(left: Left, near: Near, sources: Sequence[SourceRows]) -> Iterator[pl.DataFrame]:
+def _matches(left: Left, near: Near, places: Places) -> Iterator[pl.DataFrame]:
     """The pairs that are one entity at 0.5 or better, with what speaks for it in each column."""
     found = near.found
     chosen = np.flatnonzero(found.confidences >= 0.5)
     for part in (chosen[p] for p in _parts(len(chosen))):
-        pairs = _pairs(left.rows(found.a[part]), left.rows(found.b[part]), sources)
+        pairs = _pairs(left.rows(found.a[part]), left.rows(found.b[part]), places)
         yield pairs.with_columns(confidence=pl.Series(found.confidences[part]), evidence=evidence(near, part))
 
 

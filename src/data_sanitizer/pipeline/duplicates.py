@@ -16,6 +16,7 @@ from data_sanitizer.duplicates import exact
 from data_sanitizer.duplicates.exact import ExactDuplicates
 from data_sanitizer.pipeline.pass1 import Survey, in_order
 from data_sanitizer.pipeline.pass2 import CleanBlock
+from data_sanitizer.pipeline.places import Places
 from data_sanitizer.recipe import Plan, Recipe, converts
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Found:
     survivors: Rows
     alike: NDArray[np.bool_]  # removed as a near-duplicate, not as an exact one
     confidences: NDArray[np.float32]
+    places: Places
 
 
 def find(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, recipe: Recipe, scratch: Path, memory: int, threads: int) -> Found:
@@ -81,8 +83,8 @@ def find(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, recipe: Recip
     if recipe.duplicates.near and not recipe.duplicates.key and left.height > 1 and columns:
         unsought = beyond(left.height, memory)
         near = None if unsought else _near(blocks, left, columns, plan, scratch, threads)
-    removed = _removed(same, left, near) if recipe.duplicates.remove else _none_removed()
-    return Found(same, left, near, unsought, *removed)
+    removed = to_remove(same, left, near) if recipe.duplicates.remove else none_removed()
+    return Found(same, left, near, unsought, *removed, Places(survey.sources))
 
 
 def beyond(rows: int, memory: int) -> str:
@@ -135,11 +137,15 @@ def own_words(block: CleanBlock, columns: Sequence[str], plan: Plan) -> pl.DataF
     return cleaned.select(pl.col(columns).cast(pl.String))
 
 
-def _none_removed() -> tuple[Rows, Rows, NDArray[np.bool_], NDArray[np.float32]]:
+Removed = tuple[Rows, Rows, NDArray[np.bool_], NDArray[np.float32]]  # the last four of `Found`
+
+
+def none_removed() -> Removed:
+    """No row goes."""
     return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.float32)
 
 
-def _removed(same: ExactDuplicates, left: Left, near: Near | None) -> tuple[Rows, Rows, NDArray[np.bool_], NDArray[np.float32]]:
+def to_remove(same: ExactDuplicates, left: Left, near: Near | None) -> Removed:
     """The rows to remove and the rows kept for them, which stay: an exact copy of a near-duplicate follows it."""
     if near is None:
         return same.rows, same.survivors, np.zeros(len(same.rows), np.bool_), np.ones(len(same.rows), np.float32)

@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 
 from data_sanitizer import ledger
-from data_sanitizer.pipeline.duplicate_tables import placed
 from data_sanitizer.pipeline.duplicates import Found, Rows, inventing, own_words
 from data_sanitizer.pipeline.pass1 import Survey
 from data_sanitizer.pipeline.pass2 import CleanBlock
@@ -33,7 +32,7 @@ def fill(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found,
         members.add(_members(block, columns, plan, rows, survivors))
     filled = [_filled(members, column) for column in columns] if members.height else []
     cells = pl.concat([_cells_schema(), *filled])
-    donors = placed(cells["from"].to_numpy(), survey.sources)
+    donors = found.places.of(cells["from"].to_numpy())
     said = donors.select(pl.format("from row {} of {}", "row", "source"))[:, 0]
     confidence = pl.Series(sure[np.searchsorted(rows, cells["from"].to_numpy())])
     place = pl.col("column").replace_strict(columns, range(len(columns)), return_dtype=pl.Int64)

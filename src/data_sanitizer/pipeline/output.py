@@ -44,7 +44,7 @@ def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found
         entries.result()
     out.removed.write(folder / "removed.parquet")
     out.quarantine.write(folder / "quarantine.parquet")
-    duplicate_tables.write(found, survey.sources, folder, scratch)
+    duplicate_tables.write(found, folder, scratch)
     return Written(out.kept, out.removed.height, out.quarantine.height)
 
 
@@ -143,7 +143,7 @@ class _Output:
         place = np.searchsorted(found.rows, ordinals).clip(0, max(len(found.rows) - 1, 0))
         gone = found.rows[place] == ordinals if len(found.rows) else np.zeros(len(ordinals), bool)
         place = place[gone]
-        reasons = duplicate_tables.reasons(found.survivors[place], found.alike[place], self._survey.sources)
+        reasons = duplicate_tables.reasons(found.survivors[place], found.alike[place], found.places)
         return gone, Removed(reasons, found.alike[place], found.confidences[place])
 
     def _set_aside(self, block: CleanBlock, gone: NDArray[np.bool_], why: Removed) -> None:

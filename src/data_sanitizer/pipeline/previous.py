@@ -18,9 +18,9 @@ _SCHEMA: Final = b'"data-sanitizer.profile/'
 _START: Final = 4096  # bytes in which a profile names its schema
 
 
-def before(place: str, options: RunOptions, accept: bool) -> Before:
+def before(place: str, options: RunOptions) -> Before:
     """The delivery at a place, to compare another one with."""
-    return Before(place, profile_of(place, options), accept)
+    return Before(place, profile_of(place, options))
 
 
 def profile_of(place: str, options: RunOptions) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class RunFacts:
     started: str  # ISO time
     output: str  # the run directory, as the user named it
     comparison: dict[str, Any] | None = None  # with the delivery before
+    dataset: Mapping[str, Any] | None = None  # name, delivery, rows: {seen, new}, entities: {created, merged, split}
 
     def __post_init__(self) -> None:
         if self.rows_in != self.rows_kept + self.rows_merged + self.rows_quarantined:
@@ -89,6 +90,7 @@ def build_report(folder: Path, facts: RunFacts) -> dict[str, Any]:
         "output": facts.output,
         "recipe": {"name": facts.recipe.get("name"), "steps": facts.recipe.get("steps", [])},
         "verdict": report_findings.verdict(totals, rows),
+        **({"dataset": dict(facts.dataset)} if facts.dataset else {}),
         "rows": rows,
         "totals": totals,
         "score": score(counts, groups, rows, copies["remaining"]),

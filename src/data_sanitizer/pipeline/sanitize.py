@@ -19,10 +19,10 @@ from data_sanitizer import inputs as given
 from data_sanitizer import kernels, run_folder
 from data_sanitizer.errors import InputChanged
 from data_sanitizer.model import ReadOptions
-from data_sanitizer.pipeline import comparison, duplicates, first_run, golden, pass1, pass2, report
+from data_sanitizer.pipeline import comparison, deliveries, duplicates, first_run, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.pipeline.comparison import Before
-from data_sanitizer.ports import Reading
+from data_sanitizer.ports import Dataset, Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
 from data_sanitizer.sandbox.reading import Sandbox
@@ -41,6 +41,9 @@ class RunOptions:
     reading: ReadOptions = field(default_factory=ReadOptions)
     stores: Stores = field(default_factory=Stores)
     tell: Callable[[str], None] = lambda message: None  # gets what a user who waits should know
+    dataset: Dataset | None = None  # what this run delivers to
+    before: Before | None = None  # what it is compared with, in place of the delivery before of the dataset
+    accept_changes: bool = False  # publish what differs from it, whatever the contract says
 
 
 @dataclass(slots=True)
@@ -57,39 +60,48 @@ class Clock:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, options: RunOptions | None = None,
-             before: Before | None = None) -> dict[str, Any]:  # fmt: skip
+def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, options: RunOptions | None = None) -> dict[str, Any]:
     """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py.
 
-    Compared with `before`, the delivery before this one, a difference that the recipe's contract does not allow raises ContractBroken.
+    What differs from the delivery before, that of the options or the newest of the dataset, and breaks the contract raises ContractBroken.
     """
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
     places = given.found(inputs, options.stores)
-    new = kernels.never_compiled()
+    new, known = kernels.never_compiled(), None
+    dataset = deliveries.opened(options.dataset, recipe) if options.dataset else None
     with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as resources:
         scratch = folder / "scratch"
         scratch.mkdir()
         with clock.stage("open"):
             reader = resources.enter_context(Sandbox(scratch, keep=True))
-            readings = comparison.held(open_all(places, options, reader), recipe, before)
             stamps = [given.first_stamp(place) for place in places]
             hashes = beside.submit(lambda: [given.sha256(place) for place in places if isinstance(place, str)])
+            before = options.before or (deliveries.before(dataset, len(places), hashes.result) if dataset else None)
+            rules = comparison.rules(recipe, before)
+            readings = comparison.held(open_all(places, options, reader), rules)
         if new:
             resources.enter_context(first_run.compiling(options.tell))
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
             reader.close()
             learned = described_profile(survey)
-            compared = comparison.checked(learned, recipe, before)
+            compared = comparison.checked(learned, recipe, before, options.accept_changes)
             plan = make_plan(recipe, survey.profiles)
+            if dataset:
+                dataset.remember(survey)
         with clock.stage("pass 2"):
             blocks = pass2.clean(survey, plan, recipe, options.threads)
         with clock.stage("duplicates"):
-            found = duplicates.find(blocks, survey, plan, recipe, scratch, options.memory, options.threads)
+            told = _inputs(places, iter(hashes.result()), survey)
+            search = blocks, survey, plan, recipe, scratch, options.memory, options.threads
+            made = deliveries.find(dataset, told, *search) if dataset else None
+            found = made.found if made else duplicates.find(*search)
         with clock.stage("write"):
             filled = golden.fill(blocks, survey, plan, found, scratch) if recipe.duplicates.golden else None
             written = outputs.write(blocks, survey, plan, found, filled, folder, scratch, options.output_format,
                                     options.threads)  # fmt: skip
+            if made:
+                deliveries.write(known := deliveries.entities(made), blocks, folder)
         _check_unchanged(places, stamps)
         with clock.stage("report"):
             profile = {**learned, "near_duplicates": duplicates.described(found)}
@@ -99,20 +111,17 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
                 sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed,
                 rows_quarantined=written.quarantined,
                 columns=list(survey.schema), profile=profile, recipe=recipe.described(), stages=clock.seconds, versions=versions(),
-                started=started, output=str(output), comparison=compared,
+                started=started, output=str(output), comparison=compared, dataset=deliveries.reported(known),
             )  # fmt: skip
-            _clear(scratch)
             result = report.write_report(folder, facts)
             rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
-            told = {"reading": run_folder.reading_told(options.reading), **contract_told(recipe, before)}
-            write_manifest(folder, _inputs(places, iter(hashes.result()), survey), recipe.described(), rows, **told)
+            more = {"dataset": known.told} if known else {}
+            more |= {"contract": rules} if rules else {}
+            write_manifest(folder, told, recipe.described(), rows, reading=run_folder.reading_told(options.reading), **more)
+        if made and known:
+            deliveries.commit(made, known, survey, folder, str(output), rows, profile)
+        _clear(scratch)
     return result
-
-
-def contract_told(recipe: Recipe, before: Before | None) -> dict[str, Any]:
-    """What manifest.json says of the rows that the contract put aside, so that `verify` can do the same."""
-    rules = comparison.rules(recipe, before)
-    return {"contract": rules} if rules else {}
 
 
 def open_all(places: Sequence[given.Place], options: RunOptions, reader: Sandbox) -> list[Reading]:

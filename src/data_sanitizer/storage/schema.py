@@ -87,9 +87,27 @@ deliveries = Table(
     Column("name", Text, nullable=False),
     Column("fingerprint", String(64), nullable=False),
     Column("row_count", BigInteger),
+    Column("counts", Json),
+    Column("inputs", Json),
+    Column("place", Text),
+    Column("manifest_sha256", String(64)),
+    Column("profile", Json),
+    Column("created_entities", LargeBinary),
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("tenant_id", "dataset_id", "fingerprint"),
     _of("datasets", "dataset_id", on=("id",)),
+)  # fmt: skip
+
+# One row holds thousands of rows of a delivery, packed: those it was the first to bring, ascending by key.
+delivery_rows = Table(
+    "delivery_rows", metadata,
+    _tenant(), _dataset(),
+    Column("delivery_no", Integer, primary_key=True, autoincrement=False),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+    Column("told", LargeBinary, nullable=False),
+    Column("cells", LargeBinary, nullable=False),
+    Column("entities", LargeBinary, nullable=False),
 )  # fmt: skip
 
 jobs = Table(
