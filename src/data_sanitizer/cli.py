@@ -32,7 +32,9 @@ _MIXED = (
 _SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "pipe": "|", "nul": "\0", "none": ""}
 _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command"),
               "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
-              "doctor": ("administration", "doctor_command"), "compare": ("comparing", "compare_command")}  # fmt: skip
+              "doctor": ("administration", "doctor_command"), "compare": ("comparing", "compare_command"),
+              "backup": ("administration", "backup_command"), "restore": ("administration", "restore_command"),
+              "forget": ("administration", "forget_command")}  # fmt: skip
 
 
 class _Commands(click.Group):

@@ -13,6 +13,8 @@
     │   ├── RunUnreadable
     │   ├── NotInRun
     │   ├── NotStored
+    │   ├── NotEmpty
+    │   ├── BackupUnreadable
     │   ├── IdempotencyKeyReused
     │   ├── StorageUnknown
     │   ├── DatasetRulesDiffer
@@ -151,6 +153,14 @@ class NotInRun(UsageError):
 
 class NotStored(UsageError):
     """{what} is not stored for tenant {tenant}. Check the name and the tenant."""
+
+
+class NotEmpty(UsageError):
+    """{place} is not empty, and a backup is restored into an empty place only. Name another one; nothing was changed."""
+
+
+class BackupUnreadable(UsageError):
+    """{path} is no backup that can be restored: {why}. Give the folder that `data-sanitizer backup` wrote, complete and unchanged."""
 
 
 class IdempotencyKeyReused(UsageError):

@@ -143,5 +143,11 @@ def make_facts(**more: Any) -> RunFacts:
         "versions": {"data-sanitizer": "0.1.0", "polars": "2.1.0"},
         "started": "2026-05-04T09:12:44+00:00",
         "output": "out/my run",
-    }
+        "comparison": {
+            "schema": "data-sanitizer.comparison/1", "before": "out/last", "accepted": True, "stopping": 1,
+            "old": {"rows": 8, "columns": 2}, "new": {"rows": 9, "columns": 3},
+            "differences": [{"kind": "renamed_column", "column": "b", "was": "a", "what": "column has another name", "evidence": "the same",
+                             "policy": "freeze", "stops": True}],
+        },
+    }  # fmt: skip
     return RunFacts(**{**known, **more})

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from data_sanitizer.errors import DatabaseBusy, DatabaseUnreachable, PackageMissing, StorageUnknown
+from data_sanitizer.storage import _postgres_tools
 from data_sanitizer.storage._faults import translated
 from data_sanitizer.storage._types import Key128
 
@@ -90,6 +92,16 @@ def connect(config: PostgresConfig) -> PostgresDatabase:
         reconnect_timeout=config.pool_timeout, check=ConnectionPool.check_connection, open=True,
     )  # fmt: skip
     return PostgresDatabase(config, pool)
+
+
+def dump(config: PostgresConfig, path: Path) -> None:
+    """Save the database in a file, as it is at one moment; the user must see the rows of all tenants (BYPASSRLS)."""
+    _postgres_tools.dump(config.for_driver(), path)
+
+
+def load(config: PostgresConfig, path: Path) -> None:
+    """Put a saved database into an empty one; its user becomes the owner."""
+    _postgres_tools.load(config.for_driver(), path)
 
 
 class PostgresDatabase:
