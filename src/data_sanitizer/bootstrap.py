@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from data_sanitizer.errors import PackageMissing
@@ -25,3 +27,13 @@ def storage_backend(settings: StorageSettings) -> StorageBackend:
     database = storage.configured(settings.database_url, **{name: getattr(settings, name) for name in _POOL})
     milvus = MilvusConfig(settings.milvus_uri, settings.milvus_token, settings.milvus_timeout) if settings.milvus_uri else None
     return StorageBackend(database, milvus, audit_key=settings.audit_key(), retry_for=settings.retry_for)
+
+
+@contextmanager
+def opened_storage(database: str | None = None) -> Iterator[StorageBackend]:
+    """The storage that the environment names, or the database at a URL, ready for use; an embedded one is made where there is none."""
+    from data_sanitizer.settings import StorageSettings
+
+    with storage_backend(StorageSettings.from_environment(database_url=database)).closing() as found:
+        found.prepare()
+        yield found

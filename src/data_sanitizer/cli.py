@@ -34,7 +34,7 @@ _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmar
               "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
               "doctor": ("administration", "doctor_command"), "compare": ("comparing", "compare_command"),
               "backup": ("administration", "backup_command"), "restore": ("administration", "restore_command"),
-              "forget": ("administration", "forget_command")}  # fmt: skip
+              "forget": ("administration", "forget_command"), "dataset": ("dataset_commands", "dataset_commands")}  # fmt: skip
 
 
 class _Commands(click.Group):
@@ -76,6 +76,13 @@ def _reading(command: Any) -> Any:
     ):
         command = option(command)
     return command
+
+
+def _of_dataset(command: Any) -> Any:
+    """The options that say whose a dataset is, and where it is kept."""
+    url = "sqlite:///FILE or postgresql://user@host:port/database. [default: DATA_SANITIZER_DATABASE_URL]"
+    command = click.option("--tenant", default="default", show_default=True, help="Whose dataset it is.")(command)
+    return click.option("--database", metavar="URL", help=f"Where datasets are kept: {url}")(command)
 
 
 def _sign(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -147,11 +154,13 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--force", is_flag=True, help="Replace the output folder.")
+@click.option("--dataset", metavar="NAME", help="Deliver to this dataset: rows that came before are recognised, entities keep their ids.")
+@_of_dataset
 @_reading
 def clean(inputs: tuple[str, ...], output: Path | Location | None, output_format: str, recipe: str, keep_duplicates: bool, dry_run: bool,
           check: bool,
           memory_limit: int, threads: int | None, previous: str | None, accept_changes: bool, as_json: bool, quiet: bool, force: bool,
-          **reading: Any) -> None:  # fmt: skip
+          dataset: str | None, tenant: str, database: str | None, **reading: Any) -> None:  # fmt: skip
     """Clean tables: repair what is certain, remove duplicates, flag the rest, record everything.
 
     INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also compressed or alone in a ZIP archive, or - for standard input; a
@@ -168,11 +177,20 @@ def clean(inputs: tuple[str, ...], output: Path | Location | None, output_format
     options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit, reading=_read_options(**reading),
                          stores=settings.stores(), tell=_ignore if quiet else _tell)  # fmt: skip
     options = replace(options, before=_before(previous, options), accept_changes=accept_changes)
+    options = replace(options, dataset=_delivered_to(dataset, tenant, database, dry_run or check)) if dataset else options
     report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
     if not quiet:
         _print_report(report, as_json, None if dry_run or check else output)
     if check and (changes := _changes(report)):
         raise ChangesFound(count=changes)
+
+
+def _delivered_to(name: str, tenant: str, database: str | None, dry: bool) -> Any:
+    """The dataset of this name; its storage is closed at the end of the command."""
+    from data_sanitizer.bootstrap import opened_storage
+
+    storage = click.get_current_context().with_resource(opened_storage(database))
+    return storage.known_dataset(tenant, name, keep=False) if dry else storage.dataset(tenant, name)
 
 
 def _start_reader() -> None:
@@ -283,12 +301,21 @@ def explain(run: Path | Location, row: int, column: str | None, source: str | No
 @click.option("--source", help="Only changes in this input.")
 @click.option("--everything", is_flag=True, help="Take back all changes.")
 @click.option("--force", is_flag=True, help="Replace the output folder.")
+@click.option("--database", metavar="URL", help="Where the run's dataset is kept. [default: DATA_SANITIZER_DATABASE_URL]")
 def undo(run: Path | Location, output: Path | Location, row: int | None, column: str | None, rule: str | None, cluster: str | None,
-         source: str | None, everything: bool, force: bool) -> None:  # fmt: skip
-    """Write a new run in which chosen changes are taken back. Filters combine."""
+         source: str | None, everything: bool, force: bool, database: str | None) -> None:  # fmt: skip
+    """Write a new run in which chosen changes are taken back. Filters combine.
+
+    In a run that belongs to a dataset, a near-duplicate that comes back is an entity of its own from then on.
+    """
+    from data_sanitizer.bootstrap import opened_storage
     from data_sanitizer.pipeline.undo_run import undo_run
 
-    undo_run(run, output, row=row, column=column, rule=rule, cluster=cluster, source=source, everything=everything, force=force)
+    def deciding(tenant: str, name: str) -> Any:
+        return click.get_current_context().with_resource(opened_storage(database)).known_dataset(tenant, name)
+
+    undo_run(run, output, row=row, column=column, rule=rule, cluster=cluster, source=source, everything=everything, force=force,
+             deciding=deciding)  # fmt: skip
     click.echo(f"Report: {output / 'report.html'}", err=True)
 
 

@@ -18,6 +18,7 @@
     │   ├── IdempotencyKeyReused
     │   ├── StorageUnknown
     │   ├── DatasetRulesDiffer
+    │   ├── NotInDataset
     │   ├── PackageMissing
     │   └── SettingUnusable
     ├── InputError                 exit 3   the input cannot be read, or is refused
@@ -175,6 +176,10 @@ class DatasetRulesDiffer(UsageError):
     """The recipe says of duplicates {given}, but the rows of dataset {dataset} are compared by {known}. Rows of one dataset are always
     compared in one way: use that recipe, or deliver to another dataset.
     """
+
+
+class NotInDataset(UsageError):
+    """{what} is not in dataset {dataset}. {cure}"""
 
 
 class PackageMissing(UsageError):

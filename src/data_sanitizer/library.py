@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from data_sanitizer import publication, run_folder, settings
 from data_sanitizer.errors import UsageError
 from data_sanitizer.explanation import Explanation, explain
+from data_sanitizer.model import Delivery, EntityEvent
 from data_sanitizer.pipeline import report
 from data_sanitizer.pipeline.sanitize import RunOptions, profiled, read_cleaned, sanitize
 from data_sanitizer.pipeline.undo_run import undo_run
 from data_sanitizer.recipe import Recipe, load_recipe
 from data_sanitizer.stores import Location
 from data_sanitizer.verification import Verification, verify
+
+if TYPE_CHECKING:
+    from data_sanitizer.storage_backend import StorageBackend
 
 FRAME = "frame"  # the name of a source that was given as a frame
 
@@ -30,8 +36,8 @@ class Result:
     A run in a store is brought into a temporary folder when something of it is asked for.
     """
 
-    def __init__(self, place: Path | Location, inputs: list[str], kind: type, keep: object = None) -> None:
-        self._place, self._inputs, self._kind, self._keep = place, inputs, kind, keep
+    def __init__(self, place: Path | Location, inputs: list[str], kind: type, keep: object = None, database: str | None = None) -> None:
+        self._place, self._inputs, self._kind, self._keep, self._database = place, inputs, kind, keep, database
 
     @cached_property
     def folder(self) -> Path:
@@ -60,6 +66,11 @@ class Result:
         return pl.read_parquet(self.folder / "ledger.parquet")
 
     @cached_property
+    def entities(self) -> pl.DataFrame:
+        """The entity of every row; only of a run that delivered to a dataset."""
+        return pl.read_parquet(self.folder / "entities.parquet")
+
+    @cached_property
     def duplicates(self) -> pl.DataFrame:
         """Every row that belongs to a cluster."""
         return pl.read_parquet(self.folder / "duplicates.parquet")
@@ -75,9 +86,16 @@ class Result:
     def undo(self, *, row: int | None = None, column: str | None = None, rule: str | None = None, cluster: str | None = None,
              source: str | None = None, output: str | Path | None = None) -> Result:  # fmt: skip
         """A new result in which the chosen changes are taken back; the filters combine."""
+        from data_sanitizer.bootstrap import opened_storage
+
         target, keep = _target(output)
-        undo_run(self.folder, target, row=row, column=column, rule=rule, cluster=cluster, source=source)
-        return Result(target, self._inputs, self._kind, (keep, self._keep))
+        with ExitStack() as resources:
+
+            def deciding(tenant: str, name: str) -> Any:
+                return resources.enter_context(opened_storage(self._database)).known_dataset(tenant, name)
+
+            undo_run(self.folder, target, row=row, column=column, rule=rule, cluster=cluster, source=source, deciding=deciding)
+        return Result(target, self._inputs, self._kind, (keep, self._keep), self._database)
 
     def save(self, output: str | Path, force: bool = False) -> Path | Location:
         """Copy the run to a folder of your own, or to a URL."""
@@ -97,16 +115,53 @@ class Result:
 
 
 def clean(data: Any, recipe: str | Path | Mapping[str, Any] | Recipe | None = None, *, output: str | Path | None = None,
-          options: RunOptions | None = None) -> Result:  # fmt: skip
+          options: RunOptions | None = None, dataset: str | None = None, tenant: str = "default",
+          database: str | None = None) -> Result:  # fmt: skip
     """Clean a path, a URL, a pattern, or anything with `__arrow_c_stream__` (Polars, pandas, pyarrow, DuckDB).
 
-    `recipe` is `careful` (default), `complete`, a YAML file or a mapping; `output` a folder or URL to keep the run in. Raises the errors
-    of `data_sanitizer.errors`.
+    `recipe` is `careful` (default), `complete`, a YAML file or a mapping; `output` a folder or URL to keep the run in. With
+    `dataset` the run is a delivery to it: rows that came before are recognised, and entities keep their ids; `database` says where it is
+    kept, where the environment does not. Raises the errors of `data_sanitizer.errors`.
     """
     target, keep = _target(output)
     inputs, kind = _inputs(data, Path(keep.name))
-    sanitize(inputs, target, load_recipe(recipe), options or RunOptions(stores=settings.stores()))
-    return Result(target, inputs, kind, keep)
+    options = options or RunOptions(stores=settings.stores())
+    with ExitStack() as resources:
+        if dataset is not None:
+            from data_sanitizer.bootstrap import opened_storage
+
+            options = replace(options, dataset=resources.enter_context(opened_storage(database)).dataset(tenant, dataset))
+        sanitize(inputs, target, load_recipe(recipe), options)
+    return Result(target, inputs, kind, keep, database)
+
+
+class Dataset:
+    """A dataset to which files were delivered: what it got, and what became of its entities."""
+
+    def __init__(self, name: str, *, tenant: str = "default", database: str | None = None) -> None:
+        self.name, self.tenant, self.database = name, tenant, database
+
+    def deliveries(self) -> list[Delivery]:
+        """All deliveries, in order; raises NotStored where there is no such dataset."""
+        with self._storage() as storage:
+            return storage.deliveries(self.tenant, storage.find_dataset(self.tenant, self.name))
+
+    def events(self) -> list[EntityEvent]:
+        """What happened to the ids of entities, in order."""
+        with self._storage() as storage:
+            return storage.entity_events(self.tenant, storage.find_dataset(self.tenant, self.name))
+
+    def split(self, delivery: int, rows: Sequence[int], source: str | None = None, *, actor: str = "library") -> tuple[EntityEvent, ...]:
+        """Decide that rows are not the same entity as the others of theirs: no later delivery joins them again."""
+        from data_sanitizer.pipeline.entity_split import Delivered, split
+
+        with self._storage() as storage:
+            return split(storage.known_dataset(self.tenant, self.name), [Delivered(delivery, source, row) for row in rows], actor)
+
+    def _storage(self) -> AbstractContextManager[StorageBackend]:
+        from data_sanitizer.bootstrap import opened_storage
+
+        return opened_storage(self.database)
 
 
 def profile(data: Any) -> dict[str, Any]:

@@ -158,6 +158,7 @@ class Delivery:
 class DatasetState:
     """What a dataset is at a moment. `version` is another one as soon as anything of it changed."""
 
+    tenant: str
     name: str
     rules: Mapping[str, Any]  # how its rows are compared; empty before the first delivery
     deliveries: tuple[Delivery, ...]

@@ -61,6 +61,7 @@ class Run:
     sources: tuple[Source, ...]
     schema: Mapping[str, pl.DataType]  # as read
     converted: Mapping[str, Action]
+    earlier: tuple[str, ...] = ()  # sources of earlier deliveries to its dataset, as it calls them
 
     @property
     def cleaned_schema(self) -> dict[str, pl.DataType]:
@@ -89,21 +90,21 @@ class Run:
         return next((s for s in self.sources if s.name == name), None)
 
     def numbers(self, names: pl.Series) -> Ordinals:
-        """Which source each name stands for; raises RunUnreadable where it is none of them."""
-        by_name = {s.name: number for number, s in enumerate(self.sources)}
+        """Which source each name stands for, -1 for one of an earlier delivery; raises RunUnreadable where it is none of them."""
+        by_name = {**dict.fromkeys(self.earlier, -1), **{s.name: number for number, s in enumerate(self.sources)}}
         number = names.replace_strict(list(by_name), list(by_name.values()), default=None, return_dtype=pl.Int64)
         if number.null_count():
             raise RunUnreadable(path=self.folder, why="a table tells of a source that the run does not have")
         return number.to_numpy().astype(np.int64)
 
     def ordinals(self, names: pl.Series, rows: pl.Series) -> Ordinals:
-        """Rows counted through all sources; raises RunUnreadable where there is no such source or row."""
+        """Rows counted through all sources, -1 for one of an earlier delivery; raises RunUnreadable where there is no such row."""
         source = self.numbers(names)
-        ends = np.array([s.rows for s in self.sources], np.uint64)[source]
+        ends = np.array([*(s.rows for s in self.sources), np.iinfo(np.int64).max], np.uint64)[source]
         if rows.null_count() or bool((rows.to_numpy() >= ends).any()):
             raise RunUnreadable(path=self.folder, why="a table tells of a row that its source does not have")
-        first: Ordinals = np.array([s.first for s in self.sources], np.int64)[source]
-        ordinals: Ordinals = first + rows.to_numpy().astype(np.int64)
+        first: Ordinals = np.array([*(s.first for s in self.sources), 0], np.int64)[source]
+        ordinals: Ordinals = np.where(source < 0, -1, first + rows.to_numpy().astype(np.int64))
         return ordinals
 
 
@@ -120,7 +121,8 @@ def open_run(folder: Path) -> Run:
     firsts = np.cumsum([0, *(rows for _, rows, _ in inputs)]).tolist()
     facts = zip(names, firsts, inputs, strict=False)
     sources = tuple(Source(name, number, first, *counts) for number, (name, first, (_, *counts)) in enumerate(facts))
-    return Run(folder, manifest, sources, _schema(folder), _conversions(folder))
+    earlier = tuple(map(str, (manifest.get("dataset") or {}).get("earlier", ())))
+    return Run(folder, manifest, sources, _schema(folder), _conversions(folder), earlier)
 
 
 def _source_names(folder: Path, short: Sequence[str]) -> list[str]:
@@ -203,7 +205,10 @@ class Replay:
 
     def _row_places(self, frame: pl.DataFrame) -> Ordinals:
         """The places of the rows that a table tells of in its first two columns, source and row."""
-        return 2 * (self.run.ordinals(frame[:, 0], frame[:, 1]) + self.run.numbers(frame[:, 0])) + 1
+        places = 2 * (self.run.ordinals(frame[:, 0], frame[:, 1]) + self.run.numbers(frame[:, 0])) + 1
+        if (places < 0).any():
+            raise RunUnreadable(path=self.run.folder, why="a table tells of a row of an earlier delivery as if it were its own")
+        return places
 
     def _entry_places(self, frame: pl.DataFrame) -> Ordinals:
         """Entries about a whole column come before the rows of their source."""

@@ -62,8 +62,7 @@ class StorageBackend:
         self, database: PostgresConfig | SqliteConfig, vectors: MilvusConfig | None = None, *, audit_key: bytes | None = None,
         retry_for: float = 10.0,
     ) -> None:  # fmt: skip
-        self._config = database
-        self._database = storage.connected(database)
+        self._config, self._database = database, storage.connected(database)
         self._milvus = MilvusVectors(vectors) if vectors else None
         self._signatures = Signatures(self._run, self._milvus)
         self._audit_key = audit_key
@@ -88,6 +87,12 @@ class StorageBackend:
     def migrate(self) -> str:
         """Bring the database to the schema of this version; gives its number."""
         return migrations.upgrade(self._database)
+
+    def prepare(self) -> None:
+        """Make an embedded database where there is none yet; else as `check`."""
+        if isinstance(self._config, SqliteConfig) and not self._config.path.exists():
+            self.migrate()
+        self.check()
 
     def check(self) -> None:
         """Raise SchemaOutdated where the database needs a migration first."""
@@ -120,6 +125,10 @@ class StorageBackend:
     def entity_events(self, tenant_id: str, dataset_id: UUID) -> list[EntityEvent]:
         """Everything that happened to the ids of entities, in order."""
         return self._read(tenant_id, lambda c: list(_deliveries.events(c, tenant_id, dataset_id)))
+
+    def known_dataset(self, tenant_id: str, name: str, *, keep: bool = True) -> StoredDataset:
+        """The dataset of this name, to look at or to decide about; without `keep` a run changes nothing of it. Raises NotStored."""
+        return StoredDataset(self._run, tenant_id, self.find_dataset(tenant_id, name), keep=keep)
 
     def dataset(self, tenant_id: str, name: str) -> StoredDataset:
         """The dataset of this name for a run that delivers to it; tenant and dataset are made where they are not there."""

@@ -34,7 +34,7 @@ class Choice:
     @property
     def filters(self) -> dict[str, Any]:
         """The filters that were given."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        return {name: value for name, value in asdict(self).items() if value is not None and value is not False}  # row 0 is a filter
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,11 +273,13 @@ class _Check:
         return (int(((aside >= s.first) & (aside < s.first + s.rows)).sum()) for s in self.run.sources)
 
     def duplicates(self) -> None:
-        """Every removed row has a survivor, which is kept."""
+        """Every removed row has a survivor, which is kept, or came with an earlier delivery."""
         parts = [self._members(part) for part in slices(self.run.table("duplicates"))]
         own, survivors = _joined([p[0] for p in parts]), _joined([p[1] for p in parts])
         told = np.concatenate([np.empty(0, np.bool_), *(p[2] for p in parts)])
         gone, aside = _joined(self.removed), _joined(self.aside)
+        if (own < 0).any():
+            raise self.fail("duplicates.parquet tells of a row of an earlier delivery as if it were its own")
         if len(np.unique(own)) != len(own):
             raise self.fail("duplicates.parquet has a row in two clusters")
         if not np.array_equal(np.sort(own[told]), gone):

@@ -178,25 +178,21 @@ class NewRows:
 def sort_new(blocks: Sequence[CleanBlock], rows: Rows, keys: Key, columns: Sequence[str], scratch: Path, threads: int) -> NewRows:
     """Put the cells of some rows, ascending, with their keys (rows, 2), into files in the order of the keys: as text, as they were read."""
     order = np.lexsort((keys[:, 1], keys[:, 0]))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
     folder = scratch / "new-rows"
     folder.mkdir()
-    pieces = [_Piece.written(folder / f"{k}.arrow", b, rows, keys, columns) for k, b in enumerate(blocks)]
-    pieces = [p for p in pieces if len(p.keys)]
-    new = NewRows(rows[order], keys[order], ())
-    groups = _groups(new.bounds())
+    dealt = [piece for _, piece in in_order(iter(blocks), lambda b: _dealt(b, rows, rank, columns, folder), threads)]
 
-    def write(group: list[tuple[int, int]]) -> list[Path]:
-        first, last = group[0][0], group[-1][1]
-        table = _between(pieces, new.keys[first:last])
-        return [_part(table[a - first : b - first], folder / f"part-{a}.ipc") for a, b in group]
+    def write(group: int) -> list[Path]:
+        """The parts of one group."""
+        found = [piece for pieces in dealt if (piece := pieces.get(group)) is not None]
+        places = np.concatenate([p.places for p in found])
+        table = pl.concat([p.frame() for p in found])[np.argsort(places)]
+        return [_part(table[k : k + _PART], folder / f"part-{group * _AT_ONCE + k}.ipc") for k in range(0, table.height, _PART)]
 
-    files = [path for _, paths in in_order(iter(groups), write, threads) for path in paths]
-    return NewRows(new.ordinals, new.keys, tuple(files))
-
-
-def _groups(bounds: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
-    size = _AT_ONCE // _PART
-    return [bounds[k : k + size] for k in range(0, len(bounds), size)]
+    files = [path for _, paths in in_order(iter(range(-(-len(rows) // _AT_ONCE))), write, threads) for path in paths]
+    return NewRows(rows[order], keys[order], tuple(files))
 
 
 def _part(table: pl.DataFrame, path: Path) -> Path:
@@ -206,40 +202,35 @@ def _part(table: pl.DataFrame, path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """New rows of one block, ascending by key, in a file that is mapped."""
+    """Rows of one block that come into one group: their places in the order of the keys, and where they lie in a file."""
 
+    places: Rows
     path: Path
-    keys: Key
+    start: int
+    size: int
 
-    @classmethod
-    def written(cls, path: Path, block: CleanBlock, rows: Rows, keys: Key, columns: Sequence[str]) -> _Piece:
-        ordinals = block.ordinals()
-        if not len(ordinals):
-            return cls(path, np.zeros((0, 2), np.uint64))
-        first, last = np.searchsorted(rows, [ordinals[0], ordinals[-1] + 1])
-        mine, own = rows[first:last], keys[first:last]
-        order = np.lexsort((own[:, 1], own[:, 0]))
-        frame = block.stored.frame(columns)[np.searchsorted(ordinals, mine[order])]
-        frame.select(pl.col(columns).cast(pl.String)).write_ipc(path, compression="uncompressed")
-        return cls(path, own[order])
-
-    def slice(self, low: Key, high: Key) -> tuple[Key, pl.DataFrame]:
-        a, b = _place(self.keys, low, after=False), _place(self.keys, high, after=True)
+    def frame(self) -> pl.DataFrame:
         with self.path.open("rb") as file:
-            return self.keys[a:b], pl.read_ipc(file)[a:b]
+            file.seek(self.start)
+            return pl.read_ipc(io.BytesIO(file.read(self.size)))
 
 
-def _place(keys: Key, key: Key, *, after: bool) -> int:
-    """Where a key belongs among ascending ones."""
-    a, b = (int(np.searchsorted(keys[:, 0], key[0], side=side)) for side in ("left", "right"))
-    return a + int(np.searchsorted(keys[a:b, 1], key[1], side="right" if after else "left"))
-
-
-def _between(pieces: Sequence[_Piece], keys: Key) -> pl.DataFrame:
-    """The cells of rows with consecutive keys, in their order."""
-    found = [piece.slice(keys[0], keys[-1]) for piece in pieces]
-    own = _stacked([k for k, _ in found])
-    return pl.concat([f for _, f in found])[np.lexsort((own[:, 1], own[:, 0]))]
+def _dealt(block: CleanBlock, rows: Rows, rank: Rows, columns: Sequence[str], folder: Path) -> dict[int, _Piece]:
+    """Deal the new rows of a block out to the groups that their keys belong to."""
+    ordinals = block.ordinals()
+    first, last = np.searchsorted(rows, ordinals[[0, -1]] + [0, 1]) if len(ordinals) else (0, 0)
+    mine = np.argsort(rank[first:last]) + first
+    frame = block.stored.frame(columns).select(pl.col(columns).cast(pl.String))
+    table = frame[np.searchsorted(ordinals, rows[mine])]
+    groups, starts = np.unique(rank[mine] // _AT_ONCE, return_index=True)
+    found, path = dict[int, _Piece](), folder / f"{block.stored.path.stem}.dealt"
+    with path.open("wb") as file:
+        for group, (a, b) in zip(groups.tolist(), pairwise([*starts.tolist(), len(mine)]), strict=True):
+            part = io.BytesIO()
+            table[a:b].write_ipc(part, compression="uncompressed", compat_level=pl.CompatLevel.oldest())  # only the text of these rows
+            found[group] = _Piece(rank[mine[a:b]], path, file.tell(), part.tell())
+            file.write(part.getbuffer())
+    return found
 
 
 def merged(streams: Sequence[Iterator[tuple[Key, pl.DataFrame]]], rows: int, columns: Sequence[str]) -> Iterator[pl.DataFrame]:

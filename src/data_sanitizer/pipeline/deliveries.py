@@ -174,7 +174,9 @@ def entities(made: Delivering) -> Known:
         counts = made.again.counts.get("entities", {})
         here[unit >= 0] = _kept_entities(made)[unit[unit >= 0]]
     rows = {"seen": made.seen(), "new": int(np.count_nonzero(unit >= 0)) - made.seen()}
-    told = {"name": made.opened.state.name, "delivery": made.no, "rows": rows, "entities": counts, "earlier": list(made.stored.labels)}
+    state = made.opened.state
+    told = {"tenant": state.tenant, "name": state.name, "delivery": made.no, "rows": rows, "entities": counts,
+            "earlier": list(made.stored.labels)}  # fmt: skip
     return Known(here, told, found)
 
 

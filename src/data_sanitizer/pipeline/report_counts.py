@@ -123,10 +123,10 @@ def count_duplicates(folder: Path) -> dict[str, Any]:
         }
         for kind in ("exact", "near")
     }
-    largest, asked = _largest(table, total)
+    largest, asked, groups = _largest(table, total)
     kinds["near"]["review_groups"] = asked
     return {
-        "groups": rows(pl.col("itself")),
+        "groups": groups,
         "rows": total,
         **kinds,
         "remaining": rows(copy, ~removed),
@@ -171,21 +171,22 @@ def _first(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.group_by(_KEY, maintain_order=True).head(EXAMPLES)
 
 
-def _largest(table: pl.LazyFrame, rows: int) -> tuple[list[tuple[str, int]], int]:
-    """The clusters with most rows, and in how many some row waits for review.
+def _largest(table: pl.LazyFrame, rows: int) -> tuple[list[tuple[str, int]], int, int]:
+    """The clusters with most rows, in how many some row waits for review, and how many there are.
 
     Groups are counted by partition of their hash, so that memory does not grow with the file.
     """
-    parts, asked = max(1, -(-rows // CLUSTERS_AT_ONCE)), 0
+    parts, asked, count = max(1, -(-rows // CLUSTERS_AT_ONCE)), 0, 0
     best = pl.DataFrame(schema={"cluster": pl.String, "rows": pl.UInt32})
     waits = (pl.col("decision") == "review").any()
     for part in range(parts):
         mine = table.filter(pl.col("cluster").hash() % parts == part).group_by("cluster").agg(rows=pl.len().cast(pl.UInt32), waits=waits)
         groups = mine.collect(engine="streaming")
         asked += int(groups["waits"].sum())
+        count += groups.height
         top = groups.sort("rows", "cluster", descending=[True, False]).head(LARGEST).drop("waits")
         best = pl.concat([best, top]).sort("rows", "cluster", descending=[True, False]).head(LARGEST)
-    return list(best.iter_rows()), asked
+    return list(best.iter_rows()), asked, count
 
 
 def _members(table: pl.LazyFrame, cluster: str, size: int) -> dict[str, Any]:

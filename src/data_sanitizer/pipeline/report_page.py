@@ -52,6 +52,7 @@ def summary_text(report: Mapping[str, Any]) -> str:
         report["verdict"],
         "",
         f"  rows       {rows['in']:,} read = {rows['kept']:,} kept + {rows['merged']:,} merged + {rows['quarantined']:,} set aside",
+        *_delivery(report),
         f"  cells      {totals['cells_changed']:,} of {totals['cells']:,} changed, {totals['missing_filled']:,} missing filled",
         f"  questions  {totals['questions']:,} ({totals['cells_flagged']:,} cells flagged and left as they are)",
         f"  personal   {totals['personal_columns']:,} of {totals['columns']:,} columns hold personal data",
@@ -62,6 +63,13 @@ def summary_text(report: Mapping[str, Any]) -> str:
         lines.append(f"  · {issue['title']}{where}: {issue['rows']:,} {'row' if issue['rows'] == 1 else 'rows'}, {issue['done']}")
     lines += ["", f"  report     {report['output']}/report.html", *_check(report)]
     return "\n".join(_visible(line) for line in lines)
+
+
+def _delivery(report: Mapping[str, Any]) -> list[str]:
+    if (told := report.get("dataset")) is None:
+        return []
+    rows = told["rows"]
+    return [f"  delivery   {told['delivery']:,} of {cut(told['name'], 40)}: {rows['seen']:,} rows seen before, {rows['new']:,} new"]
 
 
 def _check(report: Mapping[str, Any]) -> list[str]:

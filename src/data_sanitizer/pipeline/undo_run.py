@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from data_sanitizer import formats, ledger, run_folder, undo
-from data_sanitizer.pipeline import report
+from data_sanitizer.pipeline import report, undo_merges
+from data_sanitizer.pipeline.entity_split import Decided
 from data_sanitizer.pipeline.sanitize import Clock, versions, write_manifest
 from data_sanitizer.pipeline.spool import ROW_GROUP, ZSTD, Spool
 from data_sanitizer.replay import Run, open_run
@@ -22,9 +23,10 @@ from data_sanitizer.stores import Location
 
 def undo_run(run: Path | Location, output: Path | Location, *, row: int | None = None, column: str | None = None, rule: str | None = None,
              cluster: str | None = None, source: str | None = None, everything: bool = False,
-             force: bool = False) -> dict[str, Any]:  # fmt: skip
+             force: bool = False, deciding: Callable[[str, str], Decided] | None = None) -> dict[str, Any]:  # fmt: skip
     """Take back the changes that fit every filter, into the new run folder `output`; returns the new report.
 
+    A near-duplicate that comes back is an entity of its own from now on: `deciding` opens the dataset of a tenant, where that is kept.
     Raises UsageError where nothing is chosen, NotInRun where nothing fits, RunUnreadable, and the errors of writing.
     """
     clock, started = Clock(), datetime.now(UTC).isoformat(timespec="seconds")
@@ -36,6 +38,7 @@ def undo_run(run: Path | Location, output: Path | Location, *, row: int | None =
             _write_duplicates(old, written.returned, folder)
             for name in ("quarantine.parquet", "profile.json"):
                 shutil.copyfile(here / name, folder / name)
+            undo_merges.write_entities(old, written.returned, folder, deciding)
         rows = {**old.manifest["rows"], "kept": written.kept, "merged": written.removed.height}
         with clock.stage("report"):
             result = report.write_report(folder, _facts(old, rows, clock.seconds, started, output))
@@ -106,8 +109,13 @@ def _facts(old: Run, rows: dict[str, int], stages: dict[str, float], started: st
     return report.RunFacts(
         sources=_sources(old), rows_in=rows["in"], rows_kept=rows["kept"], rows_merged=rows["merged"], rows_quarantined=rows["quarantined"],
         columns=list(old.schema), profile=json.loads((old.folder / "profile.json").read_text("utf-8")), recipe=dict(old.manifest["recipe"]),
-        stages=stages, versions=versions(), started=started, output=str(output),
+        stages=stages, versions=versions(), started=started, output=str(output), dataset=_dataset(old),
     )  # fmt: skip
+
+
+def _dataset(old: Run) -> dict[str, Any] | None:
+    told = old.manifest.get("dataset")
+    return {k: v for k, v in told.items() if k != "earlier"} if told else None
 
 
 def _sources(old: Run) -> list[dict[str, Any]]:

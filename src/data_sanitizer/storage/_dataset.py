@@ -14,8 +14,9 @@ from data_sanitizer.storage._vectors import Run
 class StoredDataset:
     """What was delivered so far, and where the next delivery goes. Each method is one transaction."""
 
-    def __init__(self, run: Run, tenant: str, dataset: UUID) -> None:
+    def __init__(self, run: Run, tenant: str, dataset: UUID, *, keep: bool = True) -> None:
         self._run, self.tenant, self.id = run, tenant, dataset
+        self._keep = keep  # False: what is committed is not stored
 
     def state(self) -> DatasetState:
         """Its deliveries, rules and decisions."""
@@ -37,7 +38,8 @@ class StoredDataset:
 
     def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
         """Store a delivery as a whole; raises DatasetBusy where the dataset is no more what it was at `version`."""
-        self._run(self.tenant, lambda c: _deliveries.commit(c, self.tenant, self.id, new, rows(), version))
+        if self._keep:
+            self._run(self.tenant, lambda c: _deliveries.commit(c, self.tenant, self.id, new, rows(), version))
 
     def split(self, decision: Split, version: tuple[int, int]) -> None:
         """Store a person's decision that rows are not one entity; raises DatasetBusy as `commit` does."""

@@ -68,7 +68,7 @@ def state(connection: sa.Connection, tenant: str, dataset: UUID) -> DatasetState
     )
     apart = as_keys(b"".join(key for pair in pairs for key in pair)).reshape(-1, 2, 2)
     made = listed(connection, tenant, dataset)
-    return DatasetState(found.name, found.options.get("rules", {}), tuple(made), apart, _version(connection, tenant, dataset))
+    return DatasetState(tenant, found.name, found.options.get("rules", {}), tuple(made), apart, _version(connection, tenant, dataset))
 
 
 def _version(connection: sa.Connection, tenant: str, dataset: UUID) -> tuple[int, int]:
