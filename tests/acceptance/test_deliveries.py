@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+import data_sanitizer as ds
+from data_sanitizer import cli, run_folder
 from data_sanitizer.run_folder import read_manifest
-from tests.acceptance.command import Done, call
+from tests.acceptance.command import Done, call, start
 
 FIRST = ["Anna", "Bruno", "Chiara", "Dario", "Elena", "Fabio", "Gaia", "Hugo", "Irene", "Jakob", "Karin", "Luca", "Marta", "Nils", "Olga"]
 LAST = ["Rossi", "Bianchi", "Verdi", "Keller", "Brunner", "Moretti", "Schmid", "Fontana", "Huber", "Lombardi", "Weber", "Costa", "Frei"]
@@ -144,7 +148,7 @@ def stored(base: Path) -> list[Any]:
         return [connection.execute(f"select * from {name}").fetchall() for name in tables]
 
 
-@pytest.mark.parametrize(("parts", "seed"), [(2, 1), (10, 2), (10, 3)])
+@pytest.mark.parametrize(("parts", "seed"), [(2, 1), (10, 2)])
 def test_parts_in_any_order_give_the_same_partition(desk: Desk, parts: int, seed: int) -> None:
     some = people(600)
     rows = [*some, *(mistyped(p, k) for k, p in enumerate(some[:100])), *some[100:120]]
@@ -256,3 +260,83 @@ def test_a_delivery_that_meets_another_is_refused(desk: Desk, monkeypatch: pytes
     assert "another delivery" in done.err
     assert not (desk.folder / "run").exists()
     assert len(desk.call("dataset", "deliveries", "people", *desk.at()).out.splitlines()) == 2
+
+
+def test_a_kill_leaves_the_dataset_as_before_or_as_after(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.deliver("jan.csv", people(30))
+    before = stored(desk.folder / "data.db")
+    told = "clean", desk.file("feb.csv", people(40)), "-o", desk.folder / "run", "--dataset", "people", *desk.at(), "--quiet"
+    process = start(*told)
+    while not list(desk.folder.glob(".run.*.partial/ledger.parquet")) and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    process.communicate()
+    assert stored(desk.folder / "data.db") == before
+    assert not (desk.folder / "run").exists()
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_folder, "_publish", killed)
+        with pytest.raises(Killed):
+            cli.commands.main([str(word) for word in told], standalone_mode=False)
+    after = stored(desk.folder / "data.db")
+    assert after != before
+    assert not (desk.folder / "run").exists()
+    assert desk.call(*told).code == 0
+    assert stored(desk.folder / "data.db") == after
+    manifest = read_manifest(desk.folder / "run")
+    assert (manifest["dataset"]["delivery"], manifest["dataset"]["rows"]) == (2, {"seen": 30, "new": 10})
+    kept = desk.call("dataset", "deliveries", "people", *desk.at()).out.splitlines()
+    assert json.loads(kept[1])["manifest_sha256"] == run_folder.sha256(desk.folder / "run/manifest.json")
+
+
+def test_the_library_delivers_too(tmp_path: Path) -> None:
+    base, some = f"sqlite:///{tmp_path / 'data.db'}", people(300)
+    first = ds.clean(pl.DataFrame(some), dataset="people", database=base)
+    second = ds.clean(pl.DataFrame([mistyped(p, k) for k, p in enumerate(some[:30])]), dataset="people", database=base)
+    assert second.report["dataset"]["delivery"] == 2
+    row = next(d["row"] for d in second.duplicates.to_dicts() if d["decision"] == "removed")
+    assert second.entities["entity"][row] == first.entities["entity"][row]
+    assert second.verify().merged >= 25
+    undone = second.undo(row=row)
+    assert undone.data.height == second.data.height + 1
+    people_kept = ds.Dataset("people", database=base)
+    assert [d.no for d in people_kept.deliveries()] == [1, 2]
+    assert [(e.kind, e.entity, e.other) for e in people_kept.events() if e.kind != "created"] == [
+        ("split", first.entities["entity"][row], undone.entities["entity"][row])
+    ]
+    with pytest.raises(ds.errors.NotInDataset):
+        people_kept.split(2, [row])
+
+
+def test_columns_that_come_and_go_and_rows_that_say_nothing(desk: Desk) -> None:
+    some = people(200)
+    desk.deliver("jan.csv", some)
+    less = [{k: v for k, v in p.items() if k != "postcode"} for p in some[:20]]
+    nothing = dict.fromkeys(less[0], "")
+    second = desk.deliver("feb.csv", [*less, nothing, *({**p, "mail": "x@y.example"} for p in people(5, seed=9))])
+    assert {d["decision"] for d in duplicates(second) if d["row"] < 20} == {"removed"}
+    assert pl.read_parquet(second / "entities.parquet").filter(pl.col("entity").is_null())["row"].to_list() == [20]
+    third = desk.deliver("mar.csv", some[:10])
+    assert {d["survivor_source"] for d in duplicates(third)} == {"jan.csv of delivery 1"}
+
+
+def test_masked_cells_are_kept_nowhere(desk: Desk) -> None:
+    some = [{**p, "mail": f"secret.person{k}@mail.example"} for k, p in enumerate(people(60))]
+    recipe = desk.folder / "mask.yaml"
+    recipe.write_text("extends: careful\nsteps:\n  mask_personal_data: {}\n")
+    desk.deliver("jan.csv", some[:40], "--recipe", recipe)
+    second = desk.deliver("feb.csv", some[30:], "--recipe", recipe)
+    assert read_manifest(second)["dataset"]["rows"] == {"seen": 10, "new": 20}
+    from data_sanitizer.storage_backend import SqliteConfig, StorageBackend
+
+    with StorageBackend(SqliteConfig(desk.folder / "data.db")).closing() as backend:
+        kept = backend.known_dataset("default", "people")
+        cells = [pl.read_ipc(io.BytesIO(kept.cells(p.delivery, p.part))) for p in kept.parts()]
+    assert cells
+    assert not [frame for frame in cells if "mail" in frame.columns]

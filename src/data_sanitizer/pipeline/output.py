@@ -114,19 +114,28 @@ class _Output:
 
     def kept_rows(self) -> Iterator[pl.DataFrame]:
         """The rows that are kept, as the ledger says that they became, block by block; the others go to their tables."""
-        for block, (frame, gone, why) in in_order(iter(self._blocks), self._cleaned, self._threads):
+        for block, (frame, aside) in in_order(iter(self._blocks), self._parted, self._threads):
             self._quarantine(block)
-            if gone.any():
-                self._set_aside(block, gone, why)
+            if aside is not None:
+                self.removed.add(aside)
             self.kept += frame.height
             yield frame
 
-    def _cleaned(self, block: CleanBlock) -> tuple[pl.DataFrame, NDArray[np.bool_], Removed]:
-        """The rows of a block that are kept, which are not, and why."""
-        frame, rows = block.stored.frame(), block.stored.rows()
+    def _parted(self, block: CleanBlock) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+        """The rows of a block that are kept, as they became, and those that are removed, as they were."""
         gone, why = self._gone(block)
-        cleaned = ledger.applied(frame, rows, self._entries(block), converts(self._plan))
-        return cleaned.filter(pl.Series(~gone)) if gone.any() else cleaned, gone, why
+        kept = self._cleaned(block, gone)
+        return kept, self._aside(block, gone, why) if gone.any() else None
+
+    def _cleaned(self, block: CleanBlock, gone: NDArray[np.bool_]) -> pl.DataFrame:
+        """The rows of a block that are kept."""
+        frame, rows, entries = block.stored.frame(), block.stored.rows(), self._entries(block)
+        if 2 * gone.sum() > len(gone):  # what goes need not be cleaned
+            staying = pl.Series("row", rows[~gone])
+            return ledger.applied(frame.filter(pl.Series(~gone)), rows[~gone], entries.filter(pl.col("row").is_in(staying.implode())),
+                                  converts(self._plan))  # fmt: skip
+        cleaned = ledger.applied(frame, rows, entries, converts(self._plan))
+        return cleaned.filter(pl.Series(~gone)) if gone.any() else cleaned
 
     def _entries(self, block: CleanBlock) -> pl.DataFrame:
         entries = pl.read_ipc(block.entries)
@@ -146,8 +155,8 @@ class _Output:
         reasons = duplicate_tables.reasons(found.survivors[place], found.alike[place], found.places)
         return gone, Removed(reasons, found.alike[place], found.confidences[place])
 
-    def _set_aside(self, block: CleanBlock, gone: NDArray[np.bool_], why: Removed) -> None:
-        """Keep the removed rows as they were read, but for masked cells: what those held is kept nowhere."""
+    def _aside(self, block: CleanBlock, gone: NDArray[np.bool_], why: Removed) -> pl.DataFrame:
+        """The removed rows as they were read, but for masked cells: what those held is kept nowhere."""
         rows, numbers = block.stored.frame()[np.flatnonzero(gone)], block.stored.rows()[gone]  # a filter would keep all of the block's text
         if any(action.step == ledger.MASKING for action in self._plan.actions("clean")):
             masked = pl.col("row").is_in(pl.Series(numbers).implode()) & ledger.made_by(ledger.MASKING)
@@ -159,7 +168,7 @@ class _Output:
             row: pl.Series(numbers),
             reason: why.reasons,
         }
-        self.removed.add(rows.with_columns(**told).select(list(own)))
+        return rows.with_columns(**told).select(list(own))
 
     def entries(self) -> Iterator[pl.DataFrame]:
         """The ledger: for each source the entries of whole columns, then those of its rows in order."""
