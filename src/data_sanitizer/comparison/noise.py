@@ -17,8 +17,8 @@ def moved(old: Mapping[str, int], new: Mapping[str, int], least: float) -> float
 
     >>> moved({"a": 50, "b": 50}, {"a": 40, "b": 60}, 0.05) is None
     True
-    >>> moved({"a": 5000, "b": 5000}, {"a": 4000, "b": 6000}, 0.05)
-    0.1
+    >>> moved({"a": 5000, "b": 5000}, {"a": 2500, "b": 7500}, 0.05)
+    0.25
     """
     before, now = sum(old.values()), sum(new.values())
     if not before or not now:

@@ -12,12 +12,14 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg.abc import PQGen
 
+from data_sanitizer.errors import DatabaseUnreachable
+
 T = TypeVar("T")
 _LOOK: Final = 0.1  # seconds between two looks at the clock
 
 
 class PatientConnection(psycopg.Connection[Any]):
-    """Waits for an answer as long as its `patience`; then it is closed, and OperationalError raised."""
+    """Waits for an answer as long as its `patience`; then it is closed, and DatabaseUnreachable raised."""
 
     patience: float | None = 30.0  # seconds without a sign of the server; None: for ever
 
@@ -41,4 +43,4 @@ class PatientConnection(psycopg.Connection[Any]):
                 heard = time.monotonic()
             elif time.monotonic() - heard > patience:
                 self.pgconn.finish()  # nothing said on it could be understood any more
-                raise psycopg.OperationalError(f"no answer for {patience:g} s")
+                raise DatabaseUnreachable(why=f"it has not answered for {patience:g} s")
