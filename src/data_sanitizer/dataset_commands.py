@@ -80,5 +80,4 @@ def split_command(
     with opened_storage(database) as storage:
         chosen = [Delivered(delivery, source, row) for row in rows]
         for event in split(storage.known_dataset(tenant, name), chosen, actor):
-            storage.insert_audit_log(tenant, actor, "entity.split", event.entity, {"other": event.other, "dataset": name})
             _say(asdict(event))

@@ -128,7 +128,11 @@ class StorageBackend:
 
     def known_dataset(self, tenant_id: str, name: str, *, keep: bool = True) -> StoredDataset:
         """The dataset of this name, to look at or to decide about; without `keep` a run changes nothing of it. Raises NotStored."""
-        return StoredDataset(self._run, tenant_id, self.find_dataset(tenant_id, name), keep=keep)
+
+        def audit(event: EntityEvent) -> None:
+            self.insert_audit_log(tenant_id, event.actor, f"entity.{event.kind}", event.entity, {"dataset": name, "other": event.other})
+
+        return StoredDataset(self._run, tenant_id, self.find_dataset(tenant_id, name), keep=keep, audit=audit)
 
     def dataset(self, tenant_id: str, name: str) -> StoredDataset:
         """The dataset of this name for a run that delivers to it; tenant and dataset are made where they are not there."""

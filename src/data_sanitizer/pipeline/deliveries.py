@@ -93,6 +93,7 @@ class Delivering:
     no: int
     again: Delivery | None  # the same inputs were delivered before
     inputs: Sequence[Mapping[str, Any]]
+    columns: Sequence[str]  # that the dataset keeps
     stored: Stored
     new: NewRows
     same: Same
@@ -140,7 +141,7 @@ def find(opened: Opened, inputs: Sequence[Mapping[str, Any]], blocks: Sequence[C
     every = sorted({*columns, *_columns_before(state, no)})
     search = delivery_duplicates.search(opened.dataset, stored, new, every, state.apart, recipe, scratch, memory, threads, same.height)
     found = delivery_duplicates.told(search, same, stored, blocks, survey, recipe)
-    return Delivering(opened, no, again, inputs, stored, new, same, search, found, raw)
+    return Delivering(opened, no, again, inputs, columns, stored, new, same, search, found, raw)
 
 
 def compared(survey: Survey, plan: Plan, recipe: Recipe) -> list[str]:
@@ -215,9 +216,8 @@ def commit(made: Delivering, known: Known, survey: Survey, folder: Path, output:
     found = known.carried
     if found is None:
         return
-    columns = list(survey.schema)
     told = {**counts, **known.told["rows"], "entities": known.told["entities"]}
-    inputs = tuple({**i, "columns": columns} for i in made.inputs)
+    inputs = tuple({**i, "columns": list(made.columns)} for i in made.inputs)
     manifest = run_folder.sha256(folder / run_folder.MANIFEST)
     name, mark = ", ".join(str(i["name"]) for i in made.inputs), fingerprint(made.inputs, made.raw)
     delivery = Delivery(made.no, name, mark, survey.rows, told, inputs, output, manifest, dt.datetime.now(dt.UTC))

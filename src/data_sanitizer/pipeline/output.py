@@ -42,10 +42,10 @@ def write(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, found: Found
         entries = beside.submit(drained, out.entries, ledger.SCHEMA, lambda table: _parquet(table, folder / "ledger.parquet"))
         drained(out.kept_rows, schema, lambda table: formats.write(table, folder / f"cleaned.{output_format}", output_format))
         entries.result()
-    out.removed.write(folder / "removed.parquet")
+    drained(out.removed_rows, removed_schema(survey.schema), lambda table: _parquet(table, folder / "removed.parquet"))
     out.quarantine.write(folder / "quarantine.parquet")
     duplicate_tables.write(found, folder, scratch)
-    return Written(out.kept, out.removed.height, out.quarantine.height)
+    return Written(out.kept, out.removed, out.quarantine.height)
 
 
 def _parquet(table: pl.LazyFrame, path: Path) -> None:
@@ -108,28 +108,27 @@ class _Output:
                  threads: int) -> None:  # fmt: skip
         self._blocks, self._survey, self._plan, self._found, self._threads = blocks, survey, plan, found, threads
         self._filled = filled
-        self.removed = Spool(scratch, "removed", removed_schema(survey.schema))
         self.quarantine = Spool(scratch, "quarantine", QUARANTINE)
-        self.kept = 0
+        self.kept = self.removed = 0
 
     def kept_rows(self) -> Iterator[pl.DataFrame]:
-        """The rows that are kept, as the ledger says that they became, block by block; the others go to their tables."""
-        for block, (frame, aside) in in_order(iter(self._blocks), self._parted, self._threads):
+        """The rows that are kept, as the ledger says that they became, block by block; quarantined ones go to their table."""
+        for block, frame in in_order(iter(self._blocks), self._cleaned, self._threads):
             self._quarantine(block)
-            if aside is not None:
-                self.removed.add(aside)
             self.kept += frame.height
             yield frame
 
-    def _parted(self, block: CleanBlock) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-        """The rows of a block that are kept, as they became, and those that are removed, as they were."""
-        gone, why = self._gone(block)
-        kept = self._cleaned(block, gone)
-        return kept, self._aside(block, gone, why) if gone.any() else None
+    def removed_rows(self) -> Iterator[pl.DataFrame]:
+        """The rows that are removed, as they were, block by block."""
+        yield pl.DataFrame(schema=removed_schema(self._survey.schema))
+        for _, frame in in_order(iter(self._blocks), self._aside, self._threads):
+            self.removed += frame.height
+            yield frame
 
-    def _cleaned(self, block: CleanBlock, gone: NDArray[np.bool_]) -> pl.DataFrame:
+    def _cleaned(self, block: CleanBlock) -> pl.DataFrame:
         """The rows of a block that are kept."""
         frame, rows, entries = block.stored.frame(), block.stored.rows(), self._entries(block)
+        gone, _ = self._gone(block)
         if 2 * gone.sum() > len(gone):  # what goes need not be cleaned
             staying = pl.Series("row", rows[~gone])
             return ledger.applied(frame.filter(pl.Series(~gone)), rows[~gone], entries.filter(pl.col("row").is_in(staying.implode())),
@@ -155,8 +154,9 @@ class _Output:
         reasons = duplicate_tables.reasons(found.survivors[place], found.alike[place], found.places)
         return gone, Removed(reasons, found.alike[place], found.confidences[place])
 
-    def _aside(self, block: CleanBlock, gone: NDArray[np.bool_], why: Removed) -> pl.DataFrame:
+    def _aside(self, block: CleanBlock) -> pl.DataFrame:
         """The removed rows as they were read, but for masked cells: what those held is kept nowhere."""
+        gone, why = self._gone(block)
         rows, numbers = block.stored.frame()[np.flatnonzero(gone)], block.stored.rows()[gone]  # a filter would keep all of the block's text
         if any(action.step == ledger.MASKING for action in self._plan.actions("clean")):
             masked = pl.col("row").is_in(pl.Series(numbers).implode()) & ledger.made_by(ledger.MASKING)

@@ -119,7 +119,7 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
             more |= {"contract": rules} if rules else {}
             write_manifest(folder, told, recipe.described(), rows, reading=run_folder.reading_told(options.reading), **more)
         if made and known:
-            deliveries.commit(made, known, survey, folder, str(output), rows, profile)
+            deliveries.commit(made, known, survey, folder, _place(output), rows, profile)
         _clear(scratch)
     return result
 
@@ -157,6 +157,11 @@ def write_manifest(
 def versions() -> dict[str, str]:
     """The program and the libraries whose versions can matter for the result."""
     return {name: version(name) for name in ("data-sanitizer", "polars", "numpy", "ftfy", "phonenumbers", "rapidfuzz")}
+
+
+def _place(output: Path | Location) -> str:
+    """Where the run can be found from anywhere on this machine."""
+    return str(output.absolute() if isinstance(output, Path) else output)
 
 
 def _sources(readings: Sequence[Reading], survey: pass1.Survey, places: Sequence[given.Place]) -> list[dict[str, Any]]:

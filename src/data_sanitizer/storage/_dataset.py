@@ -14,9 +14,12 @@ from data_sanitizer.storage._vectors import Run
 class StoredDataset:
     """What was delivered so far, and where the next delivery goes. Each method is one transaction."""
 
-    def __init__(self, run: Run, tenant: str, dataset: UUID, *, keep: bool = True) -> None:
+    def __init__(
+        self, run: Run, tenant: str, dataset: UUID, *, keep: bool = True, audit: Callable[[EntityEvent], object] | None = None
+    ) -> None:
         self._run, self.tenant, self.id = run, tenant, dataset
         self._keep = keep  # False: what is committed is not stored
+        self._audit = audit  # is told of every decision
 
     def state(self) -> DatasetState:
         """Its deliveries, rules and decisions."""
@@ -44,6 +47,8 @@ class StoredDataset:
     def split(self, decision: Split, version: tuple[int, int]) -> None:
         """Store a person's decision that rows are not one entity; raises DatasetBusy as `commit` does."""
         self._run(self.tenant, lambda c: _deliveries.split(c, self.tenant, self.id, decision, version))
+        for event in decision.events if self._audit else ():
+            self._audit(event)  # type: ignore[misc]
 
     def events(self) -> list[EntityEvent]:
         """Everything that happened to the ids of its entities, in order."""
