@@ -1,4 +1,4 @@
-"""What an operator does with the storage of the service, as commands: migrate, audit, doctor."""
+"""What an operator does with the storage of the service, as commands: migrate, audit, doctor, backup, restore, forget."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import click
 
+from data_sanitizer import settings
 from data_sanitizer.bootstrap import storage_backend
-from data_sanitizer.errors import DataSanitizerError, UsageError
+from data_sanitizer.errors import DataSanitizerError, NotStored, UsageError
 from data_sanitizer.settings import StorageSettings
 
 if TYPE_CHECKING:
-    from data_sanitizer.storage_backend import AuditHead, StorageBackend
+    from data_sanitizer.retention import Forgotten
+    from data_sanitizer.storage_backend import AuditHead, StorageBackend, Target
 
 _database: Callable[[Any], Any] = click.option(
     "--database", metavar="URL", help="sqlite:///FILE or postgresql://user@host:port/database. [default: DATA_SANITIZER_DATABASE_URL]"
@@ -102,3 +106,110 @@ def _looked(name: str, look: Callable[[], str]) -> DataSanitizerError | None:
         click.echo(f"{name}: {error}", err=True)
         return error
     return None
+
+
+_files: Callable[[Any], Any] = click.option(
+    "--files", multiple=True, metavar="FOLDER|URL", help="Files that belong to it: all below a folder or a prefix. May be repeated."
+)
+
+
+@click.command("backup")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_database
+@_files
+@click.option("--force", is_flag=True, help="Replace the folder.")
+def backup_command(folder: Path, database: str | None, files: tuple[str, ...], force: bool) -> None:
+    """Save the database and the files that belong to it in a new folder, while others work.
+
+    On Postgres pg_dump does it: the user must be a role with BYPASSRLS that may read every table.
+    """
+    from data_sanitizer import safekeeping
+
+    with _storage(database) as found:
+        told = safekeeping.backup(found, folder, [settings.stores().place(place) for place in files], force=force)
+    click.echo(f"Saved in {folder}: {safekeeping.described(told)}.", err=True)
+
+
+@click.command("restore")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@_database
+@_files
+def restore_command(folder: Path, database: str | None, files: tuple[str, ...]) -> None:
+    """Put a backup into an empty database and empty places for files, and make the vector index anew.
+
+    The audit logs are verified: they must reach at least as far as when the backup was begun. Give the roles their rights with
+    `migrate --grant-to` afterwards.
+    """
+    from data_sanitizer import safekeeping
+
+    with _storage(database) as found:
+        told = safekeeping.restore(found, folder, [settings.stores().place(place) for place in files])
+    click.echo(f"Restored: {safekeeping.described(told)}; {told['signatures']} signatures put into the vector index.", err=True)
+
+
+@click.command("forget")
+@click.option("--tenant", metavar="NAME", help="Whose. With --older-than it may be left out: then of all tenants.")
+@click.option("--dataset", metavar="NAME", help="A dataset, with all its deliveries.")
+@click.option("--delivery", type=click.IntRange(1), metavar="N", help="One delivery of the dataset.")
+@click.option("--job", type=click.UUID, metavar="ID", help="A job, with its provenance and statistics.")
+@click.option("--older-than", metavar="AGE", callback=lambda c, p, v: _age(v), help="Deliveries and finished jobs older than 90d, 12h …")
+@click.option("--everything", is_flag=True, help="All of the tenant.")
+@click.option("--keep-runs", is_flag=True, help="Leave the run directories of the deliveries where they are.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be deleted, and delete nothing.")
+@click.option("--actor", default="operator", show_default=True, help="Who, for the audit log.")
+@_database
+def forget_command(tenant: str | None, dataset: str | None, delivery: int | None, job: UUID | None, older_than: float | None,
+                   everything: bool, keep_runs: bool, dry_run: bool, actor: str, database: str | None) -> None:  # fmt: skip
+    """Delete a tenant, a dataset, a delivery or a job everywhere: database, vector index, run directories.
+
+    The audit log keeps that it happened and how much it was. What was stopped half-way goes on when the command is given again.
+    """
+    from data_sanitizer import retention
+
+    chosen = [bool(everything), older_than is not None, job is not None, dataset is not None and older_than is None]
+    if sum(chosen) != 1 or (delivery and (not dataset or older_than is not None)) or (tenant is None and older_than is None):
+        raise UsageError(why="Say what to forget: --tenant with one of --dataset (and --delivery), --job, --everything; or --older-than.")
+    act = retention.would_forget if dry_run else partial(retention.forget, actor=actor)
+    with _storage(database) as found:
+        found.check()
+        for target in _targets(found, tenant, dataset, delivery, job, older_than):
+            done = act(found, target, stores=settings.stores(), keep_runs=keep_runs)
+            _tell_forgotten(target, done, dry_run)
+
+
+def _targets(found: StorageBackend, tenant: str | None, dataset: str | None, delivery: int | None, job: UUID | None,
+             age: float | None) -> list[Target]:  # fmt: skip
+    from data_sanitizer.storage_backend import Target
+
+    if tenant is None and age is not None:
+        return [target for name in found.tenants() for target in _targets(found, name, dataset, None, None, age)]
+    owner = tenant or ""
+    known = dict(found.datasets(owner))
+    if dataset is not None and dataset not in known:
+        if tenant is None or age is not None:
+            return []
+        raise NotStored(what=f"Dataset {dataset}", tenant=owner)
+    chosen = known[dataset] if dataset is not None else None
+    if age is not None:
+        return found.expired(owner, age, chosen)
+    if delivery is not None and chosen and delivery not in {d.no for d in found.deliveries(owner, chosen)}:
+        raise NotStored(what=f"Delivery {delivery} of {dataset}", tenant=owner)
+    return [Target(owner, chosen, delivery, job)]
+
+
+def _age(text: str | None) -> float | None:
+    """Seconds, from a text such as 90d."""
+    units = {"h": 3600, "d": 86_400, "w": 604_800}
+    if text is None:
+        return None
+    if not text[:-1].isdecimal() or text[-1] not in units:
+        raise click.BadParameter("write it as 90d, 12h or 4w")
+    return float(int(text[:-1]) * units[text[-1]])
+
+
+def _tell_forgotten(target: Target, done: Forgotten, dry: bool) -> None:
+    verb = "would be deleted" if dry else "deleted"
+    rows = ", ".join(f"{n} of {name}" for name, n in done.rows.items()) or "no rows"
+    click.echo(f"{target.tenant}, {target.subject}: {verb}: {rows}; {len(done.runs)} run directories.", err=True)
+    for place in done.missing:
+        click.echo(f"  not at {place}: the run was moved, deleted or replaced. See to its copies yourself.", err=True)

@@ -21,6 +21,7 @@ from data_sanitizer.errors import ChangesFound, DataSanitizerError, UsageError
 
 if TYPE_CHECKING:
     from data_sanitizer.model import ReadOptions
+    from data_sanitizer.pipeline.comparison import Before
     from data_sanitizer.pipeline.sanitize import RunOptions
     from data_sanitizer.stores import Location
 
@@ -31,7 +32,9 @@ _MIXED = (
 _SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "pipe": "|", "nul": "\0", "none": ""}
 _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command"),
               "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
-              "doctor": ("administration", "doctor_command"), "dataset": ("dataset_commands", "dataset_commands")}  # fmt: skip
+              "doctor": ("administration", "doctor_command"), "compare": ("comparing", "compare_command"),
+              "backup": ("administration", "backup_command"), "restore": ("administration", "restore_command"),
+              "forget": ("administration", "forget_command"), "dataset": ("dataset_commands", "dataset_commands")}  # fmt: skip
 
 
 class _Commands(click.Group):
@@ -146,6 +149,8 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
     help="Memory that a run is reckoned with. Where it is too little, near-duplicates are not sought; the report says so.",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads to use. [default: one a core]")
+@click.option("--previous", metavar="RUN|FILE", help="The delivery before: what differs from it is told, and may stop this one.")
+@click.option("--accept-changes", is_flag=True, help="Publish although differences from the delivery before would stop it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("--force", is_flag=True, help="Replace the output folder.")
@@ -154,8 +159,8 @@ def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> in
 @_reading
 def clean(inputs: tuple[str, ...], output: Path | Location | None, output_format: str, recipe: str, keep_duplicates: bool, dry_run: bool,
           check: bool,
-          memory_limit: int, threads: int | None, as_json: bool, quiet: bool, force: bool, dataset: str | None, tenant: str,
-          database: str | None, **reading: Any) -> None:  # fmt: skip
+          memory_limit: int, threads: int | None, previous: str | None, accept_changes: bool, as_json: bool, quiet: bool, force: bool,
+          dataset: str | None, tenant: str, database: str | None, **reading: Any) -> None:  # fmt: skip
     """Clean tables: repair what is certain, remove duplicates, flag the rest, record everything.
 
     INPUT is a CSV, TSV, JSON, JSONL, Parquet, Arrow or Excel file, also compressed or alone in a ZIP archive, or - for standard input; a
@@ -171,6 +176,7 @@ def clean(inputs: tuple[str, ...], output: Path | Location | None, output_format
     resolved = load_recipe(recipe)
     options = RunOptions(output_format, force, threads or os.cpu_count() or 1, memory=memory_limit, reading=_read_options(**reading),
                          stores=settings.stores(), tell=_ignore if quiet else _tell)  # fmt: skip
+    options = replace(options, before=_before(previous, options), accept_changes=accept_changes)
     options = replace(options, dataset=_delivered_to(dataset, tenant, database, dry_run or check)) if dataset else options
     report = _clean(list(inputs), output, resolved.keep_duplicates() if keep_duplicates else resolved, options, dry_run or check)
     if not quiet:
@@ -201,6 +207,12 @@ def _tell(message: str) -> None:
 
 def _ignore(message: str) -> None:
     """Say nothing."""
+
+
+def _before(place: str | None, options: RunOptions) -> Before | None:
+    from data_sanitizer.pipeline import previous
+
+    return previous.before(place, options) if place is not None else None
 
 
 def _clean(inputs: list[str], output: Path | Location | None, recipe: Any, options: RunOptions, dry: bool) -> dict[str, Any]:

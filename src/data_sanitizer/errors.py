@@ -4,6 +4,7 @@
     ├── GateFailed                 exit 1   a check was asked for and did not pass
     │   ├── VerificationFailed
     │   ├── ChangesFound
+    │   ├── ContractBroken
     │   └── AuditBroken
     ├── UsageError                 exit 2   the call or a recipe is wrong
     │   ├── RecipeError
@@ -12,6 +13,8 @@
     │   ├── RunUnreadable
     │   ├── NotInRun
     │   ├── NotStored
+    │   ├── NotEmpty
+    │   ├── BackupUnreadable
     │   ├── IdempotencyKeyReused
     │   ├── StorageUnknown
     │   ├── DatasetRulesDiffer
@@ -108,6 +111,12 @@ class ChangesFound(GateFailed):
     """--check: {count} changes would be made. Run without --check to make them, or with --dry-run to see a summary."""
 
 
+class ContractBroken(GateFailed):
+    """Against {before}, what must not change did: {what}. Nothing was published. Where all of this is as it should be, accept it with
+    --accept-changes; where such changes are usual, say `evolve` for the column in the contract of the recipe.
+    """
+
+
 class AuditBroken(GateFailed):
     """The audit log of tenant {tenant} was tampered with: entry {entry} was {what}. Entries before it are intact; compare from there on
     with a backup, and find out who may write to the database.
@@ -145,6 +154,14 @@ class NotInRun(UsageError):
 
 class NotStored(UsageError):
     """{what} is not stored for tenant {tenant}. Check the name and the tenant."""
+
+
+class NotEmpty(UsageError):
+    """{place} is not empty, and a backup is restored into an empty place only. Name another one; nothing was changed."""
+
+
+class BackupUnreadable(UsageError):
+    """{path} is no backup that can be restored: {why}. Give the folder that `data-sanitizer backup` wrote, complete and unchanged."""
 
 
 class IdempotencyKeyReused(UsageError):

@@ -187,6 +187,10 @@ class Dataset(Protocol):
         """The cells of one part, as an Arrow IPC file; raises NotStored where the delivery was deleted meanwhile."""
         ...
 
+    def profile(self, delivery: int) -> Mapping[str, Any]:
+        """What profile.json said of a delivery; raises NotStored."""
+        ...
+
     def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
         """Store a delivery, all of it or nothing; raises DatasetBusy where the dataset is no more what it was at `version`."""
         ...

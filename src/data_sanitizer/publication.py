@@ -84,6 +84,24 @@ def _fetch(place: Location, target: Path) -> None:
             shutil.copyfileobj(cast("BinaryIO", stream), file, _PIECE)
 
 
+def manifest_bytes(run: Location) -> bytes | None:
+    """The manifest of a run as it stands there; None where there is none."""
+    return _bytes(run / MANIFEST)
+
+
+def names_of(run: Path) -> list[str]:
+    """The files of a run in a folder of this machine: those that its manifest names, the report, the manifest."""
+    manifest = json.loads((run / MANIFEST).read_text("utf-8"))
+    return [*sorted(_files(manifest)), *_BESIDE, MANIFEST]
+
+
+def remove(run: Location) -> None:
+    """Delete a run, its manifest last, so that one that was deleted by half is known again."""
+    manifest = _content(run / MANIFEST)
+    for name in (*sorted(_files(manifest or {})), *_BESIDE, MANIFEST):
+        run.store.delete((run / name).key)
+
+
 class _Attempt:
     """One attempt to publish: what it has written, and whether the place is still its own."""
 

@@ -9,6 +9,7 @@ every outlier. A YAML file names its own steps, or starts from one of the two:
       null_tokens: false           # leave a step out
       numbers: {except: [version]} # not for these columns; `only: […]` for some alone
     duplicates: {ignore: [row_id], key: []}
+    contract: {default: evolve, columns: {status: freeze, country: quarantine}} # what a later delivery may change
     seed: 0
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from data_sanitizer import extensions
+from data_sanitizer.comparison.contract import POLICIES, Contract
 from data_sanitizer.errors import RecipeError
 from data_sanitizer.model import Action
 from data_sanitizer.profile.column_profile import ColumnProfile, after_cleaning
@@ -44,6 +46,7 @@ COMPLETE = (
 )
 RECIPES = {"careful": CAREFUL, "complete": COMPLETE}
 _SCOPE = {"only": None, "except": None}
+_KEYS = ("extends", "steps", "duplicates", "contract", "seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Recipe:
     steps: tuple[tuple[str, dict[str, Any]], ...] = CAREFUL
     duplicates: DuplicateRules = field(default_factory=DuplicateRules)
     seed: int = 0
+    contract: Contract = field(default_factory=Contract)
 
     def keep_duplicates(self) -> Recipe:
         """The same recipe, removing no row."""
@@ -79,7 +83,8 @@ class Recipe:
         """The recipe as plain values, for manifest.json and the report."""
         steps = [{"step": name, "version": extensions.load("steps", name).VERSION, "options": options} for name, options in self.steps]
         duplicates = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.duplicates).items()}
-        return {"name": self.name, "steps": steps, "duplicates": duplicates, "seed": self.seed}
+        contract = {"contract": self.contract.described()} if self.contract != Contract() else {}
+        return {"name": self.name, "steps": steps, "duplicates": duplicates, **contract, "seed": self.seed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +120,14 @@ def _yaml(path: Path) -> Mapping[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise RecipeError(recipe=path, why=f"it is not valid YAML{where}", kind="keys", known="extends, steps, duplicates, seed") from error
+        raise RecipeError(recipe=path, why=f"it is not valid YAML{where}", kind="keys", known=", ".join(_KEYS)) from error
     if not isinstance(content, dict):
-        raise RecipeError(recipe=path, why="it is not a mapping", kind="keys", known="extends, steps, duplicates, seed")
+        raise RecipeError(recipe=path, why="it is not a mapping", kind="keys", known=", ".join(_KEYS))
     return content
 
 
 def _resolved(name: str, content: Mapping[str, Any]) -> Recipe:
-    _known(name, "keys", content, ("extends", "steps", "duplicates", "seed", "name"))
+    _known(name, "keys", content, (*_KEYS, "name"))
     parent = content.get("extends")
     if parent is not None:
         _known(name, "recipes", [parent], tuple(RECIPES))
@@ -136,8 +141,9 @@ def _resolved(name: str, content: Mapping[str, Any]) -> Recipe:
     ordered = tuple((step, _options(name, step, options)) for step, options in steps.items())
     seed = content.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool):
-        raise RecipeError(recipe=name, why="seed is not a whole number", kind="keys", known="extends, steps, duplicates, seed")
-    return Recipe(str(content.get("name", name)), ordered, _duplicates(name, content.get("duplicates") or {}), seed)
+        raise RecipeError(recipe=name, why="seed is not a whole number", kind="keys", known=", ".join(_KEYS))
+    duplicates, contract = _duplicates(name, content.get("duplicates") or {}), _contract(name, content.get("contract") or {})
+    return Recipe(str(content.get("name", name)), ordered, duplicates, seed, contract)
 
 
 def _steps(recipe: str, given: Any) -> list[tuple[str, Any]]:
@@ -163,6 +169,17 @@ def _duplicates(recipe: str, given: Any) -> DuplicateRules:
     _known(recipe, "options of duplicates", given, fields)
     remove, near, golden = (bool(given.get(name, default)) for name, default in (("remove", True), ("near", True), ("golden", False)))
     return DuplicateRules(remove, near, golden, tuple(given.get("ignore") or ()), tuple(given.get("key") or ()))
+
+
+def _contract(recipe: str, given: Any) -> Contract:
+    columns = given.get("columns") or {} if isinstance(given, dict) else None
+    if not isinstance(columns, dict):
+        raise RecipeError(recipe=recipe, why="`contract` or its `columns` is not a mapping", kind="options of contract",
+                          known="default, columns")  # fmt: skip
+    _known(recipe, "options of contract", given, ("default", "columns"))
+    default = given.get("default")
+    _known(recipe, "policies", [*columns.values(), *([] if default is None else [default])], POLICIES)
+    return Contract(default, {str(column): policy for column, policy in columns.items()})
 
 
 def _known(recipe: str, kind: str, given: Any, known: tuple[str, ...]) -> None:

@@ -9,7 +9,8 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -19,11 +20,12 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from data_sanitizer import storage
-from data_sanitizer.errors import DatabaseUnreachable
+from data_sanitizer.errors import DatabaseUnreachable, NotEmpty, SchemaOutdated, VectorsUnavailable
 from data_sanitizer.model import Candidates, Delivery, EntityEvent, Samples
-from data_sanitizer.storage import _audit, _deliveries, _hashes, _jobs, _provenance, _statistics, migrations
+from data_sanitizer.storage import _audit, _deliveries, _forgetting, _hashes, _jobs, _provenance, _statistics, migrations
 from data_sanitizer.storage._audit import AuditHead, AuditState
 from data_sanitizer.storage._dataset import StoredDataset
+from data_sanitizer.storage._forgetting import Target
 from data_sanitizer.storage._jobs import Job
 from data_sanitizer.storage._statements import Keys, new_id
 from data_sanitizer.storage._vectors import Signatures
@@ -43,6 +45,7 @@ __all__ = [
     "SqliteConfig",
     "StorageBackend",
     "StoredDataset",
+    "Target",
 ]
 
 T = TypeVar("T")
@@ -252,10 +255,63 @@ class StorageBackend:
         """Pass on to the vector index what waits for it; gives how much. Raises VectorsUnavailable."""
         return self._signatures.relay(tenant_id)
 
+    def forget(self, target: Target, actor: str) -> dict[str, int]:
+        """Delete a tenant, a dataset, a delivery or a job in every table and in the vector index; gives the rows of each table.
+
+        A call that was stopped goes on when it is made again; then NotStored is raised. The audit log keeps that it happened, and of a
+        forgotten tenant the name. A vector index that does not answer is told when it does (`relay_vectors`).
+        """
+
+        def log(connection: sa.Connection, event: UUID, action: str, subject: str, detail: Mapping[str, Any]) -> None:
+            told = {"actor": actor, "action": action, "subject": subject, "detail": dict(detail)}
+            _audit.append(connection, target.tenant, event, self._audit_key, told)
+
+        counts = _forgetting.forget(self._run, target, log, self._milvus is not None)
+        with suppress(VectorsUnavailable):
+            self.relay_vectors(target.tenant)
+        return counts
+
+    def would_forget(self, target: Target) -> dict[str, int]:
+        """The rows of each table that `forget` would delete."""
+        return self._read(target.tenant, lambda c: _forgetting.counted(c, target))
+
+    def expired(self, tenant_id: str, seconds: float, dataset_id: UUID | None = None) -> list[Target]:
+        """Deliveries and finished jobs that are older, by the clock of the database; of one dataset where it is named."""
+        return self._read(tenant_id, lambda c: _forgetting.expired(c, tenant_id, seconds, dataset_id))
+
+    def tenants(self) -> list[str]:
+        """All tenants, also those that were forgotten."""
+        return self._read(EVERY_TENANT, _jobs.tenant_names)
+
     def rebuild_vectors(self) -> int:
         """Make the vector index anew from the database, for all tenants; gives the number of signatures."""
-        tenants = self._read(EVERY_TENANT, _jobs.tenant_names)
-        return sum(self._signatures.rebuild(name) for name in tenants)
+        return sum(self._signatures.rebuild(name) for name in self.tenants())
+
+    @property
+    def dialect(self) -> str:
+        """The kind of the database: postgresql or sqlite."""
+        return self._database.dialect
+
+    def dump(self, path: Path) -> str:
+        """Save all that the database holds in a file, as it is at one moment; gives the version of its schema."""
+        self.check()
+        found = migrations.current(self._database)
+        storage.dump(self._config, path)
+        return str(found)
+
+    def load(self, path: Path) -> str:
+        """Put what `dump` saved into a database that is empty, and bring it to the newest schema; raises NotEmpty."""
+        if not self.is_empty():
+            raise NotEmpty(place="The database")
+        storage.load(self._config, path)
+        return self.migrate()
+
+    def is_empty(self) -> bool:
+        """Whether the database has no schema yet."""
+        try:
+            return migrations.current(self._database) is None
+        except SchemaOutdated:  # SQLite: there is no file
+            return True
 
     def parts(self) -> dict[str, Callable[[], str]]:
         """What the storage consists of: for each part a function that tells its version, or raises what is wrong with it."""

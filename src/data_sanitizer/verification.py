@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from data_sanitizer import contract_rows, ledger, run_folder
 from data_sanitizer import inputs as given
-from data_sanitizer import ledger, run_folder
 from data_sanitizer.errors import RunUnreadable, UsageError, VerificationFailed
 from data_sanitizer.model import Block, ReadOptions, RowIssue
 from data_sanitizer.ports import Reading
@@ -75,7 +75,7 @@ def _verified(run: Path, given_places: list[given.Place], reading: ReadOptions) 
     check.outputs()
     places = check.inputs(given_places)
     with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as scratch, Sandbox(Path(scratch)) as reader:
-        check.sources([reader.open(place, reading) for place in places])
+        check.sources([contract_rows.holding(reader.open(place, reading), opened.manifest.get("contract", {})) for place in places])
     check.account()
     check.duplicates()
     return check.result()

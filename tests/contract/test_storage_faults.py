@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -20,6 +22,7 @@ import sqlalchemy as sa
 
 from data_sanitizer import errors, storage
 from data_sanitizer.storage import schema
+from data_sanitizer.storage.postgres import be_patient
 from data_sanitizer.storage_backend import StorageBackend
 from tests.contract import servers
 from tests.contract.conftest import KEY, Place, migrated
@@ -100,6 +103,109 @@ def test_a_server_that_is_away_is_said_to_be_away(on_postgres: Place) -> None:
     config = storage.configured(f"postgresql://somebody@127.0.0.1:{servers.free_port()}/none", pool_timeout=0.3)
     with StorageBackend(config, retry_for=0).closing() as backend, pytest.raises(errors.DatabaseUnreachable):
         backend.create_tenant("t")
+
+
+class Proxy:
+    """Stands before the server on a port of its own; `silent` keeps every connection open, takes what is said, and passes nothing on."""
+
+    def __init__(self, port: int) -> None:
+        self._to, self.silent, self._listening = port, threading.Event(), socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self._ends: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listening.accept()
+                far = socket.create_connection(("127.0.0.1", self._to))
+                self._ends += [near, far]
+                for one, other in ((near, far), (far, near)):
+                    self._threads.append(threading.Thread(target=self._pass_on, args=(one, other)))
+                    self._threads[-1].start()
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(1 << 16):
+                if not self.silent.is_set():
+                    other.sendall(data)
+            other.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        for end in (self._listening, *self._ends):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        for thread in self._threads:
+            thread.join(10)
+
+
+@pytest.fixture
+def proxy(postgres: servers.PostgresServer) -> Iterator[Proxy]:
+    found = Proxy(postgres.port)
+    yield found
+    found.close()
+
+
+LIMITS: dict[str, Any] = {"statement_timeout": 1.0, "tcp_user_timeout": 0.5, "connect_timeout": 2, "pool_timeout": 1.0}
+
+
+def through(proxy: Proxy, place: Place) -> Any:
+    port = str(storage.configured(place.user).port)
+    return storage.configured(place.user.replace(f":{port}/", f":{proxy.port}/"), **LIMITS)
+
+
+def test_a_line_that_is_open_and_silent_is_given_up(on_postgres: Place, proxy: Proxy) -> None:
+    with StorageBackend(through(proxy, on_postgres), audit_key=KEY, retry_for=0).closing() as backend:
+        backend.create_tenant("silent")
+        proxy.silent.set()
+        start = time.monotonic()
+        with pytest.raises(errors.DatabaseUnreachable):
+            backend.create_tenant("silent")
+        assert time.monotonic() - start < 6
+        proxy.silent.clear()
+        backend.create_tenant("silent")  # by a new connection
+
+
+def test_a_line_that_falls_silent_in_the_middle_of_a_transaction_is_given_up(on_postgres: Place, proxy: Proxy) -> None:
+    with StorageBackend(through(proxy, on_postgres), audit_key=KEY, retry_for=0).closing() as backend:
+        backend.create_tenant("middle")
+        start = time.monotonic()
+        with pytest.raises(errors.DatabaseUnreachable):
+            backend._run("middle", lambda c: (c.execute(sa.text("select 1")), proxy.silent.set(), c.execute(sa.text("select 2"))))
+        assert time.monotonic() - start < 4
+        proxy.silent.clear()
+        dataset = backend.create_dataset("middle", "d")
+        rows = np.arange(20_000)
+        proxy.silent.set()
+        with pytest.raises(errors.DatabaseUnreachable):
+            backend.batch_insert_row_hashes("middle", dataset, 1, np.column_stack([rows, rows]).astype(np.uint64), rows)
+        proxy.silent.clear()
+        stored = backend.batch_insert_row_hashes("middle", dataset, 1, np.column_stack([rows, rows]).astype(np.uint64), rows)
+        assert stored == len(rows)
+
+
+def test_work_goes_on_when_a_silent_line_is_followed_by_a_good_one(on_postgres: Place, proxy: Proxy) -> None:
+    with StorageBackend(through(proxy, on_postgres), audit_key=KEY, retry_for=30).closing() as backend:
+        stored = work(backend, "goes-on", 2)
+        proxy.silent.set()
+        threading.Timer(2.5, proxy.silent.clear).start()
+        job = backend.create_job("goes-on", source={})
+        assert backend.get_job("goes-on", job).state == "queued"
+        is_all_there(backend, "goes-on", *stored, 2)
+
+
+def test_a_long_migration_is_not_given_up(empty: Place) -> None:
+    """What the server works on for long without a word is let go on where no limit was set."""
+    if empty.owner.startswith("sqlite"):
+        pytest.skip("SQLite is in the process: there is no line that could be silent")
+    database = storage.connected(storage.configured(empty.owner, statement_timeout=0.3, tcp_user_timeout=0.2))
+    with database.transaction("t") as connection:
+        be_patient(connection, None)
+        connection.execute(sa.text("select set_config('statement_timeout', '0', true)"))
+        connection.execute(sa.text("select pg_sleep(1.2)"))
+    database.close()
 
 
 def test_a_pool_in_use_is_said_to_be_busy_and_is_free_again(on_postgres: Place) -> None:

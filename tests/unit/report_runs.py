@@ -143,5 +143,13 @@ def make_facts(**more: Any) -> RunFacts:
         "versions": {"data-sanitizer": "0.1.0", "polars": "2.1.0"},
         "started": "2026-05-04T09:12:44+00:00",
         "output": "out/my run",
-    }
+        "dataset": {"tenant": "default", "name": "customers", "delivery": 2, "rows": {"seen": 4, "new": 5},
+                    "entities": {"created": 3, "merged": 1, "split": 0}},
+        "comparison": {
+            "schema": "data-sanitizer.comparison/1", "before": "out/last", "accepted": True, "stopping": 1,
+            "old": {"rows": 8, "columns": 2}, "new": {"rows": 9, "columns": 3},
+            "differences": [{"kind": "renamed_column", "column": "b", "was": "a", "what": "column has another name", "evidence": "the same",
+                             "policy": "freeze", "stops": True}],
+        },
+    }  # fmt: skip
     return RunFacts(**{**known, **more})

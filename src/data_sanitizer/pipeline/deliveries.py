@@ -23,6 +23,7 @@ from data_sanitizer.duplicates.entities import Carried, carried
 from data_sanitizer.errors import DatasetRulesDiffer
 from data_sanitizer.model import DatasetState, Delivery, EntityEvent, Key, NewDelivery, RowPart
 from data_sanitizer.pipeline import delivery_duplicates
+from data_sanitizer.pipeline.comparison import Before
 from data_sanitizer.pipeline.delivered_rows import NewRows, Stored, first_equal, load, packed_told, sort_new
 from data_sanitizer.pipeline.delivery_duplicates import Same, Search
 from data_sanitizer.pipeline.duplicates import Found, Rows
@@ -70,6 +71,18 @@ def fingerprint(inputs: Sequence[Mapping[str, Any]], raw: Key) -> str:
     hashes = [i["sha256"] for i in inputs]
     content = json.dumps(hashes).encode() if all(hashes) else raw.tobytes()
     return hashlib.sha256(content).hexdigest()
+
+
+def before(opened: Opened, inputs: int, hashes: Callable[[], Sequence[str | None]]) -> Before | None:
+    """The delivery to compare this one with: the newest; for inputs that were delivered already the one before them."""
+    last = max((d.no for d in opened.state.deliveries), default=0)
+    if not last:
+        return None
+    known = [{"sha256": h} for h in hashes()]
+    mark = fingerprint(known, np.zeros((0, 2), np.uint64)) if len(known) == inputs and all(h["sha256"] for h in known) else None
+    again = next((d.no for d in opened.state.deliveries if d.fingerprint == mark), last + 1)
+    found = max((d for d in opened.state.deliveries if d.no < again), key=lambda d: d.no, default=None)
+    return Before(f"delivery {found.no} of {opened.state.name}", opened.dataset.profile(found.no)) if found else None
 
 
 @dataclass(frozen=True, slots=True)

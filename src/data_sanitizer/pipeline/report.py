@@ -50,6 +50,7 @@ class RunFacts:
     versions: dict[str, str]
     started: str  # ISO time
     output: str  # the run directory, as the user named it
+    comparison: dict[str, Any] | None = None  # with the delivery before
     dataset: Mapping[str, Any] | None = None  # name, delivery, rows: {seen, new}, entities: {created, merged, split}
 
     def __post_init__(self) -> None:
@@ -101,6 +102,7 @@ def build_report(folder: Path, facts: RunFacts) -> dict[str, Any]:
         "duplicates": copies,
         "quarantine": {"rows": rows["quarantined"], "reasons": report_counts.count_reasons(folder / "quarantine.parquet")},
         "untouched": report_findings.untouched(columns, asked, rows, fills),
+        "comparison": facts.comparison,
         "sources": facts.sources,
         "commands": _commands(facts, groups, examples),
         "stages": facts.stages,

@@ -19,8 +19,9 @@ from data_sanitizer import inputs as given
 from data_sanitizer import kernels, run_folder
 from data_sanitizer.errors import InputChanged
 from data_sanitizer.model import ReadOptions
-from data_sanitizer.pipeline import deliveries, duplicates, first_run, golden, pass1, pass2, report
+from data_sanitizer.pipeline import comparison, deliveries, duplicates, first_run, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
+from data_sanitizer.pipeline.comparison import Before
 from data_sanitizer.ports import Dataset, Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
@@ -41,6 +42,8 @@ class RunOptions:
     stores: Stores = field(default_factory=Stores)
     tell: Callable[[str], None] = lambda message: None  # gets what a user who waits should know
     dataset: Dataset | None = None  # what this run delivers to
+    before: Before | None = None  # what it is compared with, in place of the delivery before of the dataset
+    accept_changes: bool = False  # publish what differs from it, whatever the contract says
 
 
 @dataclass(slots=True)
@@ -58,7 +61,10 @@ class Clock:
 
 
 def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, options: RunOptions | None = None) -> dict[str, Any]:
-    """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py."""
+    """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py.
+
+    What differs from the delivery before, that of the options or the newest of the dataset, and breaks the contract raises ContractBroken.
+    """
     options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
     places = given.found(inputs, options.stores)
     new, known = kernels.never_compiled(), None
@@ -68,14 +74,18 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
         scratch.mkdir()
         with clock.stage("open"):
             reader = resources.enter_context(Sandbox(scratch, keep=True))
-            readings = open_all(places, options, reader)
             stamps = [given.first_stamp(place) for place in places]
             hashes = beside.submit(lambda: [given.sha256(place) for place in places if isinstance(place, str)])
+            before = options.before or (deliveries.before(dataset, len(places), hashes.result) if dataset else None)
+            rules = comparison.rules(recipe, before)
+            readings = comparison.held(open_all(places, options, reader), rules)
         if new:
             resources.enter_context(first_run.compiling(options.tell))
         with clock.stage("pass 1"):
             survey = pass1.survey(readings, recipe, scratch, options.threads)
             reader.close()
+            learned = described_profile(survey)
+            compared = comparison.checked(learned, recipe, before, options.accept_changes)
             plan = make_plan(recipe, survey.profiles)
             if dataset:
                 dataset.remember(survey)
@@ -94,20 +104,20 @@ def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, opt
                 deliveries.write(known := deliveries.entities(made), blocks, folder)
         _check_unchanged(places, stamps)
         with clock.stage("report"):
-            profile = {**described_profile(survey), "near_duplicates": duplicates.described(found)}
+            profile = {**learned, "near_duplicates": duplicates.described(found)}
             run_folder.write_json(folder / "profile.json", profile)
             sources = _sources(readings, survey, places)
             facts = report.RunFacts(
                 sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed,
                 rows_quarantined=written.quarantined,
                 columns=list(survey.schema), profile=profile, recipe=recipe.described(), stages=clock.seconds, versions=versions(),
-                started=started, output=str(output), dataset=deliveries.reported(known),
+                started=started, output=str(output), comparison=compared, dataset=deliveries.reported(known),
             )  # fmt: skip
             result = report.write_report(folder, facts)
             rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
-            reading = run_folder.reading_told(options.reading)
             more = {"dataset": known.told} if known else {}
-            write_manifest(folder, told, recipe.described(), rows, reading=reading, **more)
+            more |= {"contract": rules} if rules else {}
+            write_manifest(folder, told, recipe.described(), rows, reading=run_folder.reading_told(options.reading), **more)
         if made and known:
             deliveries.commit(made, known, survey, folder, _place(output), rows, profile)
         _clear(scratch)

@@ -39,6 +39,9 @@ from data_sanitizer.profile.numbers import Numbers, NumberSummary, with_exact_va
 NUMBER_SHAPES = (INTEGER, DECIMAL_POINT, DECIMAL_COMMA, AMBIGUOUS_POINT, AMBIGUOUS_COMMA, GROUPED_COMMA, GROUPED_POINT)
 DATE_SHAPES = (DATE_YMD, DATE_DMY, DATE_MDY, DATE_AMBIGUOUS)
 _VALUES = 5_000  # sampled rows whose values stand for a column of many values: enough for its patterns and for what it holds
+_SHOWN = 20  # most frequent values that profile.json lists
+_LISTED = 200  # the same of a column whose values come again and again: another delivery is compared with them
+_QUANTILES = (0.01, *(n / 20 for n in range(1, 20)), 0.99)
 _RELATED = 8_000  # sampled rows from which related columns are found: strengths to about 0.01
 BOOLEANS = (
     {"true", "false"},
@@ -360,7 +363,7 @@ def patterns(sample: pl.DataFrame, most: int = 10) -> list[tuple[str, int]]:
 
 def described(c: ColumnProfile) -> dict[str, Any]:
     """A column of profile.json (schema data-sanitizer.profile/1); values of personal data are left out."""
-    shown = [] if c.sensitive or c.values is None else [[v, n] for v, n in list(c.values.items())[:20]]
+    shown = [] if c.sensitive or c.values is None else [[v, n] for v, n in list(c.values.items())[: _LISTED if _repeats(c) else _SHOWN]]
     number = c.number
     return {
         "kind": c.kind, "dtype": str(c.dtype), "rows": c.rows, "missing": c.missing + sum(c.tokens.values()), "null_tokens": c.tokens,
@@ -372,7 +375,7 @@ def described(c: ColumnProfile) -> dict[str, Any]:
 
 
 def _numbers(n: NumberSummary) -> dict[str, Any]:
-    quantiles = {str(q): n.quantile(q) for q in (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)}
+    quantiles = {str(q): n.quantile(q) for q in _QUANTILES}
     return {
         "count": n.count,
         "min": n.least,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,16 @@ def connected(config: Any) -> Database:
     name = type(config).__module__.rsplit(".", 1)[1]
     database: Database = extensions.load("storage", name).connect(config)
     return database
+
+
+def dump(config: Any, path: Path) -> None:
+    """Save the database of a configuration in a file."""
+    extensions.load("storage", type(config).__module__.rsplit(".", 1)[1]).dump(config, path)
+
+
+def load(config: Any, path: Path) -> None:
+    """Put a saved database into the empty one of a configuration."""
+    extensions.load("storage", type(config).__module__.rsplit(".", 1)[1]).load(config, path)
 
 
 def databases() -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 from uuid import UUID
 
 from data_sanitizer.model import DatasetState, EntityEvent, NewDelivery, RowPart, Split
@@ -33,6 +34,10 @@ class StoredDataset:
     def cells(self, delivery: int, part: int) -> bytes:
         """The cells of one part."""
         return self._run(self.tenant, lambda c: _deliveries.cells(c, self.tenant, self.id, delivery, part), read_only=True)
+
+    def profile(self, delivery: int) -> Mapping[str, Any]:
+        """What profile.json said of a delivery; raises NotStored."""
+        return self._run(self.tenant, lambda c: _deliveries.profile(c, self.tenant, self.id, delivery), read_only=True)
 
     def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
         """Store a delivery as a whole; raises DatasetBusy where the dataset is no more what it was at `version`."""

@@ -29,6 +29,7 @@ def store(
     if entities is not None:
         columns["entity_id"] = as_bytes(entities[order])
     stage = database.stage(connection, row_hashes, columns)
+    _look_up(connection)
     _lock(connection, tenant, dataset)
     entity = stage.c.entity_id if entities is not None else sa.null().cast(Key128)
     constants: tuple[Any, ...] = (
@@ -44,6 +45,14 @@ def store(
     if stored < len(order):
         _move_back(connection, tenant, dataset, delivery, stage)
     return stored
+
+
+def _look_up(connection: sa.Connection) -> None:
+    """Until Postgres has statistics of a new table it takes a dataset for a single row, and compares every hash with all of its hashes
+    instead of looking it up: seconds for some thousand. Without a place to keep those rows it never does.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.set_config("enable_material", "off", True)))
 
 
 def _lock(connection: sa.Connection, tenant: str, dataset: UUID) -> None:
@@ -72,6 +81,7 @@ def seen(database: Database, connection: sa.Connection, tenant: str, dataset: UU
     """Which hashes are stored, from a delivery before `before` where that is given; in the order they are asked for."""
     order = np.lexsort((hashes[:, 1], hashes[:, 0]))
     stage = database.stage(connection, row_hashes, {"hash": as_bytes(hashes[order])})
+    _look_up(connection)
     t = row_hashes.c
     known = sa.select(stage.c.place).join(row_hashes, _same(stage, tenant, dataset))
     if before is not None:

@@ -65,16 +65,23 @@ def dataset_ids(connection: sa.Connection, tenant: str) -> list[UUID]:
 
 def ensure_dataset(connection: sa.Connection, tenant: str, name: str) -> UUID:
     """The dataset of this name, made where it is not there yet."""
+    must_be_alive(connection, tenant)
     values = {"tenant_id": tenant, "id": new_id(), "name": name, "options": {}, "created_at": now()}
     connection.execute(insert(connection, datasets).values(values).on_conflict_do_nothing())
     found: UUID = connection.execute(sa.select(datasets.c.id).where(datasets.c.tenant_id == tenant, datasets.c.name == name)).scalar_one()
     return found
 
 
+def must_be_alive(connection: sa.Connection, tenant: str) -> None:
+    """Raise NotStored for a tenant that is not there or was forgotten; one that is stays until the end of the transaction."""
+    asked = sa.select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant, tenants.c.deleted_at.is_(None))
+    if not connection.execute(asked.with_for_update(read=True)).first():
+        raise NotStored(what="The tenant itself", tenant=tenant)
+
+
 def create(connection: sa.Connection, tenant: str, job: UUID, values: Mapping[str, Any]) -> UUID:
     """Store a new job, or find the one that the idempotency key or the id names already."""
-    if not connection.execute(sa.select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant, tenants.c.deleted_at.is_(None))).first():
-        raise NotStored(what="The tenant itself", tenant=tenant)
+    must_be_alive(connection, tenant)
     start = {"state": "queued", "stage": "pass1", "attempt": 0, "crash_count": 0, "cancel_requested": False, "progress": {}, "degraded": []}
     clock = {"run_after": now(), "created_at": now(), "updated_at": now()}
     connection.execute(insert(connection, jobs).values(tenant_id=tenant, id=job, **start, **clock, **values).on_conflict_do_nothing())

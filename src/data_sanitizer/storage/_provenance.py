@@ -20,7 +20,8 @@ STAGE: Final = "provenance"  # in job_chunks: the chunks whose entries are store
 
 def store(database: Database, connection: sa.Connection, tenant: str, job: UUID, chunk: int, entries: pl.DataFrame) -> int:
     """Store the entries of one chunk, with the columns of the ledger; gives how many. A chunk that is stored already stays as it is."""
-    if connection.execute(sa.select(jobs.c.id).where(jobs.c.tenant_id == tenant, jobs.c.id == job)).first() is None:
+    here = sa.select(jobs.c.id).where(jobs.c.tenant_id == tenant, jobs.c.id == job)
+    if connection.execute(here.with_for_update(read=True, key_share=True)).first() is None:  # and it stays until all is stored
         raise NotStored(what=f"Job {job}", tenant=tenant)
     mark = {"tenant_id": tenant, "job_id": job, "stage": STAGE, "no": chunk, "row_count": entries.height, "state": "done", "stats": {}}
     marked = changed(connection, insert(connection, job_chunks).values(**mark, updated_at=now()).on_conflict_do_nothing())

@@ -19,7 +19,8 @@ _T = lsh_samples.c
 def store(connection: sa.Connection, tenant: str, batch: Samples) -> bool:
     """Store the signatures of a chunk; False where they are stored already. Of equal hashes the first is kept."""
     dataset = UUID(batch.dataset)
-    if connection.execute(sa.select(datasets.c.id).where(datasets.c.tenant_id == tenant, datasets.c.id == dataset)).first() is None:
+    here = sa.select(datasets.c.id).where(datasets.c.tenant_id == tenant, datasets.c.id == dataset)
+    if connection.execute(here.with_for_update(read=True, key_share=True)).first() is None:  # and it stays until all is stored
         raise NotStored(what=f"Dataset {dataset}", tenant=tenant)
     packed = as_bytes(batch.hashes)
     first = np.sort(np.unique(batch.hashes, axis=0, return_index=True)[1])

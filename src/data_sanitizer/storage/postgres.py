@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,13 +15,15 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from data_sanitizer.errors import DatabaseBusy, DatabaseUnreachable, PackageMissing, StorageUnknown
+from data_sanitizer.storage import _postgres_tools
 from data_sanitizer.storage._faults import translated
 from data_sanitizer.storage._statements import staging
 from data_sanitizer.storage._types import Key128
 
 if TYPE_CHECKING:
-    import psycopg
     from psycopg_pool import ConnectionPool
+
+    from data_sanitizer.storage._patience import PatientConnection
 
 SCHEMES: Final = ("postgresql", "postgres")
 _PIECE: Final = 1 << 20  # bytes handed to COPY at a time
@@ -83,13 +86,36 @@ def connect(config: PostgresConfig) -> PostgresDatabase:
     """A pool of connections; the first is made when it is needed."""
     try:
         from psycopg_pool import ConnectionPool
+
+        from data_sanitizer.storage._patience import PatientConnection
     except ImportError as error:
         raise PackageMissing(package="psycopg", what="Postgres") from error
+
+    def configure_connection(connection: PatientConnection) -> None:
+        connection.patience = config.connect_timeout  # for the look at it before it is lent
+
     pool = ConnectionPool(
+        connection_class=PatientConnection,
         kwargs=config.for_driver(), min_size=config.pool_min, max_size=config.pool_max, timeout=config.pool_timeout,
-        reconnect_timeout=config.pool_timeout, check=ConnectionPool.check_connection, open=True,
+        reconnect_timeout=config.pool_timeout, check=ConnectionPool.check_connection, configure=configure_connection, open=True,
     )  # fmt: skip
     return PostgresDatabase(config, pool)
+
+
+def dump(config: PostgresConfig, path: Path) -> None:
+    """Save the database in a file, as it is at one moment; the user must see the rows of all tenants (BYPASSRLS)."""
+    _postgres_tools.dump(config.for_driver(), path)
+
+
+def load(config: PostgresConfig, path: Path) -> None:
+    """Put a saved database into an empty one; its user becomes the owner."""
+    _postgres_tools.load(config.for_driver(), path)
+
+
+def be_patient(connection: sa.Connection, seconds: float | None) -> None:
+    """Say how long a connection waits for an answer in this transaction; the server's own limit shall be shorter."""
+    driver: Any = connection.connection.driver_connection
+    driver.patience = seconds
 
 
 class PostgresDatabase:
@@ -105,21 +131,23 @@ class PostgresDatabase:
             setattr(self._engine.dialect, ending, self._back)  # counted as in use for ever (psycopg's `close_returns` forgets it)
         self._lent: set[int] = set()
 
-    def _connection(self) -> psycopg.Connection[Any]:
+    def _connection(self) -> PatientConnection:
         """From the pool; tells a server that is away from one that is busy."""
         import psycopg_pool
 
         try:
-            connection: psycopg.Connection[Any] = self._pool.getconn()
+            connection: PatientConnection = self._pool.getconn()
         except psycopg_pool.PoolTimeout as error:
             if len(self._lent) >= self.config.pool_max:
                 raise DatabaseBusy(why=f"all {self.config.pool_max} connections were in use for {self.config.pool_timeout:g} s") from error
             raise DatabaseUnreachable(why=f"no connection to {self.config.host}, port {self.config.port}") from error
         self._lent.add(id(connection))
+        connection.patience = self.config.statement_timeout + self.config.tcp_user_timeout
         return connection
 
-    def _back(self, connection: psycopg.Connection[Any]) -> None:
+    def _back(self, connection: PatientConnection) -> None:
         self._lent.discard(id(connection))
+        connection.patience = self.config.connect_timeout  # for the look at it when it is lent again
         self._pool.putconn(connection)
 
     @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +17,7 @@ import polars as pl
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from data_sanitizer.errors import SchemaOutdated, StorageUnknown
+from data_sanitizer.errors import DatabaseRefused, SchemaOutdated, StorageUnknown
 from data_sanitizer.storage._faults import translated
 from data_sanitizer.storage._statements import staging
 
@@ -47,6 +49,27 @@ def configure(url: str, **settings: Any) -> SqliteConfig:
 def connect(config: SqliteConfig) -> SqliteDatabase:
     """The database in that file; it is made when the first transaction begins."""
     return SqliteDatabase(config)
+
+
+def dump(config: SqliteConfig, path: Path) -> None:
+    """Save the database in a file, as it is at one moment; who writes meanwhile is not kept from it."""
+    with translated(sqlite3.Error), closing(sqlite3.connect(config.path)) as source, closing(sqlite3.connect(path)) as target:
+        source.backup(target)
+        target.execute("PRAGMA journal_mode = DELETE").close()  # one file, and no other beside it
+
+
+def load(config: SqliteConfig, path: Path) -> None:
+    """Put a saved database in its place, where there is none; it is there when it is complete."""
+    aside = config.path.with_name(f".{config.path.name}.partial")
+    shutil.copyfile(path, aside)
+    with translated(sqlite3.Error), closing(sqlite3.connect(aside)) as copy:
+        sound = copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    if not sound:
+        aside.unlink()
+        raise DatabaseRefused(why="the saved file is damaged")
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    aside.rename(config.path)
 
 
 class SqliteDatabase:

@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 
 from data_sanitizer.errors import SchemaOutdated, UsageError
 from data_sanitizer.ports import Database
+from data_sanitizer.storage.postgres import be_patient
 from data_sanitizer.storage.schema import EVERY_TENANT, metadata
 
 TABLE = "schema_version"
@@ -62,6 +63,7 @@ def _migrate(database: Database, steps: Callable[[Any, MigrationContext], list[A
     with database.transaction(EVERY_TENANT) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            be_patient(connection, None)
             connection.execute(sa.select(sa.func.set_config("statement_timeout", "0", True)))
         context = _context(connection, fn=steps)
         with Operations.context(context):
