@@ -77,7 +77,8 @@ def create(connection: sa.Connection, tenant: str, job: UUID, values: Mapping[st
         raise NotStored(what="The tenant itself", tenant=tenant)
     start = {"state": "queued", "stage": "pass1", "attempt": 0, "crash_count": 0, "cancel_requested": False, "progress": {}, "degraded": []}
     clock = {"run_after": now(), "created_at": now(), "updated_at": now()}
-    connection.execute(insert(connection, jobs).values(tenant_id=tenant, id=job, **start, **clock, **values).on_conflict_do_nothing())
+    row = {"tenant_id": tenant, "id": job, **start, **clock, **values}
+    connection.execute(insert(connection, jobs).values(row).on_conflict_do_nothing())
     key = values.get("idempotency_key")
     if key is None:
         return job

@@ -112,6 +112,7 @@ jobs = Table(
     Column("idempotency_key", String(255)),
     Column("request_fingerprint", String(64)),
     Column("source", Json, nullable=False),
+    Column("input_bytes", BigInteger),
     Column("options", Json, nullable=False),
     Column("progress", Json, nullable=False),
     Column("error", Json),
@@ -283,4 +284,35 @@ lsh_samples = Table(
     Column("part", Integer, primary_key=True, autoincrement=False),
     Column("hashes", LargeBinary, nullable=False),
     Column("signatures", LargeBinary, nullable=False),
+)  # fmt: skip
+
+cluster_decisions = Table(
+    "cluster_decisions", metadata,
+    _tenant(),
+    Column("job_id", Uuid, primary_key=True),
+    Column("cluster", String(63), primary_key=True),
+    Column("decision", String(31), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    _of("jobs", "job_id", on=("id",)),
+)  # fmt: skip
+
+webhooks = Table(
+    "webhooks", metadata,
+    _tenant(),
+    Column("id", Uuid, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    _of_tenant(),
+)  # fmt: skip
+
+# Subjects are keys of tenants, and addresses, which belong to no tenant: so there is no foreign key.
+rate_windows = Table(
+    "rate_windows", metadata,
+    _tenant(),
+    Column("subject", String(63), primary_key=True),
+    Column("second", BigInteger, primary_key=True, autoincrement=False),
+    Column("hits", Integer, nullable=False),
 )  # fmt: skip
