@@ -82,10 +82,11 @@ def error_tree() -> str:
 
 def settings_page() -> str:
     """Every setting of the service, the variable that sets it, and its default."""
-    from data_sanitizer.settings import StorageSettings, variable
+    from data_sanitizer.settings import ServiceSettings, StorageSettings, variable
 
     intro = "The service is set up by environment variables, read once at its start. Times are in seconds. Nobody has to set any of them."
-    rows = [f"| `{variable(f.name)}` | {_default(f.default)} | {f.metadata['doc']} |" for f in fields(StorageSettings)]
+    known = (*fields(StorageSettings), *fields(ServiceSettings))
+    rows = [f"| `{variable(f.name)}` | {_default(f.default)} | {f.metadata['doc']} |" for f in known]
     return _page("Settings", intro, ["\n".join(["| variable | default | what it says |", "|---|---|---|", *rows])])
 
 

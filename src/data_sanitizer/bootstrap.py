@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_sanitizer import settings as environment
 from data_sanitizer.errors import PackageMissing
 
 if TYPE_CHECKING:
-    from data_sanitizer.settings import StorageSettings
+    from data_sanitizer.settings import ServiceSettings, StorageSettings
     from data_sanitizer.storage_backend import StorageBackend
+    from data_sanitizer.stores import Location
 
 _POOL = ("pool_max", "pool_timeout", "connect_timeout", "statement_timeout", "idle_timeout", "keepalives_idle", "keepalives_interval",
          "keepalives_count", "tcp_user_timeout", "busy_timeout")  # fmt: skip
@@ -25,3 +28,11 @@ def storage_backend(settings: StorageSettings) -> StorageBackend:
     database = storage.configured(settings.database_url, **{name: getattr(settings, name) for name in _POOL})
     milvus = MilvusConfig(settings.milvus_uri, settings.milvus_token, settings.milvus_timeout) if settings.milvus_uri else None
     return StorageBackend(database, milvus, audit_key=settings.audit_key(), retry_for=settings.retry_for)
+
+
+def object_store(settings: ServiceSettings) -> Location:
+    """The root of the objects of the service: everything of a tenant lies below its name there."""
+    from data_sanitizer.stores import is_url
+
+    place = settings.object_store.rstrip("/")
+    return environment.stores().location(place if is_url(place) else f"file://{Path(place).absolute()}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from data_sanitizer.errors import SettingUnusable, UsageError
+
+S = TypeVar("S")
 
 if TYPE_CHECKING:
     from data_sanitizer.model import ReadLimits
@@ -110,9 +112,7 @@ class StorageSettings:
     @classmethod
     def from_environment(cls, **given: Any) -> StorageSettings:
         """What the environment says, except where a value is given; raises SettingUnusable for a value of the wrong kind."""
-        told = {f.name: os.environ[name] for f in fields(cls) if (name := variable(f.name)) in os.environ}
-        kinds = {f.name: type(f.default) for f in fields(cls)}
-        return cls(**{name: _converted(name, value, kinds[name]) for name, value in told.items()} | {k: v for k, v in given.items() if v})
+        return _from_environment(cls, given)
 
     def audit_key(self) -> bytes | None:
         """The key that signs the audit log; raises SettingUnusable where it cannot be read or is too short."""
@@ -125,6 +125,38 @@ class StorageSettings:
         if len(key) < _SHORTEST_KEY:
             raise SettingUnusable(name=variable("audit_key_file"), why=f"the key has fewer than {_SHORTEST_KEY} characters")
         return key
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """How the service runs jobs. Times are in seconds."""
+
+    object_store: str = _setting(
+        "data-sanitizer-objects", "Where uploads and results lie: a folder, `s3://bucket/prefix` or `gs://bucket/prefix`."
+    )
+    broker_url: str = _setting(
+        "", "`amqp://…` (RabbitMQ) or `redis://…` wakes workers through Celery. Without it they look by themselves.", secret=True
+    )
+    lease_seconds: float = _setting(30.0, "How long a job belongs to a worker of which nothing is heard.")
+    poll_seconds: float = _setting(1.0, "How often an idle worker looks for a job that nobody told it of.")
+    tenant_jobs: int = _setting(4, "Jobs of one tenant that run at the same time at most.")
+    job_seconds: float = _setting(86_400.0, "How long one attempt at a job may take.")
+    drain_seconds: float = _setting(10.0, "How long a worker that is told to stop goes on with the chunk at hand.")
+    job_memory: int = _setting(1 << 30, "Bytes of memory that a job is reckoned with, as `--memory-limit` of the command.")
+    job_threads: int = _setting(0, "Threads that a job uses; 0 means one a core.")
+    work_folder: str = _setting("", "Where jobs keep what they work on; the system's folder for temporary files, where not set.")
+
+    @classmethod
+    def from_environment(cls, **given: Any) -> ServiceSettings:
+        """What the environment says, except where a value is given; raises SettingUnusable for a value of the wrong kind."""
+        return _from_environment(cls, given)
+
+
+def _from_environment(kind: type[S], given: Mapping[str, Any]) -> S:
+    known: Any = fields(kind)  # type: ignore[arg-type]
+    told = {f.name: os.environ[name] for f in known if (name := variable(f.name)) in os.environ}
+    kinds = {f.name: type(f.default) for f in known}
+    return kind(**{name: _converted(name, value, kinds[name]) for name, value in told.items()} | {k: v for k, v in given.items() if v})
 
 
 def variable(name: str) -> str:

@@ -30,6 +30,7 @@ class Job:
     attempt: int
     max_attempts: int
     crash_count: int
+    retries: int
     run_after: dt.datetime
     lease_token: UUID | None
     lease_until: dt.datetime | None
@@ -43,7 +44,9 @@ class Job:
     error: Mapping[str, Any] | None
     degraded: list[str]
     manifest_sha256: str | None
+    result: Mapping[str, Any] | None
     created_at: dt.datetime
+    started_at: dt.datetime | None
     updated_at: dt.datetime
     finished_at: dt.datetime | None
 
