@@ -55,7 +55,8 @@
         ├── DatabaseRefused
         ├── SchemaOutdated
         ├── LeaseLost
-        └── VectorsUnavailable
+        ├── VectorsUnavailable
+        └── ServiceRefused
 
 The docstring of a class is its message; the names in braces are the facts that the caller gives. A message says what, where,
 why and what to do, and never quotes the content of a cell.
@@ -347,3 +348,12 @@ class VectorsUnavailable(EnvironmentFailed):
     """The vector index does not answer: {why}. Similar rows are found in this process instead; when it is back, rebuild it with
     `data-sanitizer doctor --rebuild-vectors`.
     """
+
+
+class ServiceRefused(EnvironmentFailed):
+    """The service refuses ({reason}): {why} What each reason means, and what helps, stands in docs/api.md."""
+
+    @property
+    def reason(self) -> str:
+        """The code of the refusal, as `rate-limited`; the service puts it into its answer."""
+        return str(self.facts["reason"])

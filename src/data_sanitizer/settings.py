@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # For the allocator of Polars, which reads it when it is loaded: give memory back soon. Saves 60 MB at a million rows and costs no time.
 _ALLOCATOR = ("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0")
 _SHORTEST_KEY: Final = 16  # characters
+_VARIED: Final = 8  # different characters that a secret has at least
+_KNOWN: Final = {b"changemechangeme", b"change-me-change-me", b"supersecretpepper", b"passwordpassword", b"default-secret-key"}
 PREFIX: Final = "DATA_SANITIZER_"  # of every variable: DATA_SANITIZER_POOL_MAX for `pool_max`
 
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
@@ -118,13 +120,7 @@ class StorageSettings:
         """The key that signs the audit log; raises SettingUnusable where it cannot be read or is too short."""
         if not self.audit_key_file:
             return None
-        try:
-            key = Path(self.audit_key_file).read_bytes().strip()
-        except OSError as error:
-            raise SettingUnusable(name=variable("audit_key_file"), why=error.strerror or "the file cannot be read") from error
-        if len(key) < _SHORTEST_KEY:
-            raise SettingUnusable(name=variable("audit_key_file"), why=f"the key has fewer than {_SHORTEST_KEY} characters")
-        return key
+        return _secret("audit_key_file", self.audit_key_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +148,59 @@ class ServiceSettings:
         return _from_environment(cls, given)
 
 
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """What the API lets in. Sizes are in bytes, times in seconds."""
+
+    pepper_file: str = _setting("", "A file with the secret that API keys are hashed with. The API does not start without it.")
+    upload_bytes: int = _setting(5 << 30, "The largest upload.")
+    upload_idle: float = _setting(30.0, "How long an upload may stand still, and the time after which `upload_rate` is asked for.")
+    upload_rate: int = _setting(1024, "Bytes a second that an upload has to bring on the average.")
+    large_bytes: int = _setting(50 << 20, "From this size on a job waits in the lane of the large ones.")
+    key_requests: int = _setting(600, "Requests a minute with one key.")
+    address_refusals: int = _setting(20, "Refused keys a minute from one address, until it has to wait.")
+    rate_store: str = _setting(
+        "database", "Where requests are counted: `database`, `redis://…`, or `memory` for a single process.", secret=True
+    )
+    trusted_proxies: int = _setting(0, "Proxies in front of the API whose `X-Forwarded-For` is believed; 0 means none.")
+    tenant_open_jobs: int = _setting(1000, "Jobs of one tenant that may be waiting or running.")
+    tenant_bytes: int = _setting(1 << 40, "Bytes of input that a tenant may keep.")
+    sources: str = _setting(
+        "", "Places that `source_url` may name, divided by blanks, as `s3://bucket/in/{tenant}/`. Without any, uploads alone are taken."
+    )
+    webhooks: bool = _setting(False, "Whether tenants may name addresses that are told when a job ends.")
+    webhook_hosts: str = _setting("", "Hosts that webhooks may name, divided by blanks; without any, every public one.")
+    docs: bool = _setting(True, "Whether `/api/docs` and `/api/openapi.json` are there.")
+    cache_folder: str = _setting("", "Where files of runs in an object store are kept to be looked at; a temporary folder, where not set.")
+    cache_bytes: int = _setting(10 << 30, "How much is kept there.")
+    tls_certificate: str = _setting("", "A file with the certificate chain: `serve` speaks TLS.")
+    tls_key: str = _setting("", "A file with the key of the certificate.")
+
+    @classmethod
+    def from_environment(cls, **given: Any) -> ApiSettings:
+        """What the environment says, except where a value is given; raises SettingUnusable for a value of the wrong kind."""
+        return _from_environment(cls, given)
+
+    def pepper(self) -> bytes:
+        """The secret that API keys are hashed with; raises SettingUnusable where it is missing, too short or one that everybody knows."""
+        if not self.pepper_file:
+            raise SettingUnusable(name=variable("pepper_file"), why="it is not set, and API keys cannot be checked without it")
+        pepper = _secret("pepper_file", self.pepper_file)
+        if len(set(pepper)) < _VARIED or pepper.lower() in _KNOWN:
+            raise SettingUnusable(name=variable("pepper_file"), why="the secret is a default or a pattern; make one by chance")
+        return pepper
+
+
+def _secret(name: str, path: str) -> bytes:
+    try:
+        key = Path(path).read_bytes().strip()
+    except OSError as error:
+        raise SettingUnusable(name=variable(name), why=error.strerror or "the file cannot be read") from error
+    if len(key) < _SHORTEST_KEY:
+        raise SettingUnusable(name=variable(name), why=f"the key has fewer than {_SHORTEST_KEY} characters")
+    return key
+
+
 def _from_environment(kind: type[S], given: Mapping[str, Any]) -> S:
     known: Any = fields(kind)  # type: ignore[arg-type]
     told = {f.name: os.environ[name] for f in known if (name := variable(f.name)) in os.environ}
@@ -165,6 +214,8 @@ def variable(name: str) -> str:
 
 
 def _converted(name: str, value: str, kind: type) -> Any:
+    if kind is bool:
+        return _value(variable(name), value, bool)
     try:
         return kind(value)
     except ValueError as error:

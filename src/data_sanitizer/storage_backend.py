@@ -35,7 +35,7 @@ from data_sanitizer.storage.sqlite import SqliteConfig
 
 __all__ = [
     "ApiKey", "AuditHead", "AuditState", "Candidates", "Job", "MilvusConfig", "PostgresConfig", "Reservation", "Samples", "SqliteConfig",
-    "StorageBackend", "Usage",
+    "StorageBackend", "Usage", "new_id",
 ]  # fmt: skip
 
 T = TypeVar("T")

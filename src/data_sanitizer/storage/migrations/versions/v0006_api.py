@@ -10,7 +10,7 @@ from alembic import op
 from data_sanitizer.storage._types import Moment
 
 revision = "0006"
-down_revision = "0002"
+down_revision = "0005"
 
 NAME: Final = sa.String(63).with_variant(sa.String(63, collation="C"), "postgresql")
 TENANT: Final = "tenant_id = (select current_setting('app.tenant_id', true))"
