@@ -32,7 +32,18 @@ from data_sanitizer.storage.postgres import PostgresConfig
 from data_sanitizer.storage.schema import EVERY_TENANT
 from data_sanitizer.storage.sqlite import SqliteConfig
 
-__all__ = ["AuditHead", "AuditState", "Candidates", "Chunk", "Job", "MilvusConfig", "PostgresConfig", "Samples", "SqliteConfig", "StorageBackend"]
+__all__ = [
+    "AuditHead",
+    "AuditState",
+    "Candidates",
+    "Chunk",
+    "Job",
+    "MilvusConfig",
+    "PostgresConfig",
+    "Samples",
+    "SqliteConfig",
+    "StorageBackend",
+]
 
 T = TypeVar("T")
 

@@ -84,7 +84,16 @@ def create(connection: sa.Connection, tenant: str, job: UUID, values: Mapping[st
     """Store a new job, or find the one that the idempotency key or the id names already."""
     if not connection.execute(sa.select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant, tenants.c.deleted_at.is_(None))).first():
         raise NotStored(what="The tenant itself", tenant=tenant)
-    start = {"state": "queued", "stage": "pass1", "retries": 0, "attempt": 0, "crash_count": 0, "cancel_requested": False, "progress": {}, "degraded": []}
+    start = {
+        "state": "queued",
+        "stage": "pass1",
+        "retries": 0,
+        "attempt": 0,
+        "crash_count": 0,
+        "cancel_requested": False,
+        "progress": {},
+        "degraded": [],
+    }
     start |= values
     clock = {"run_after": now(), "created_at": now(), "updated_at": now()}
     connection.execute(insert(connection, jobs).values(tenant_id=tenant, id=job, **start, **clock).on_conflict_do_nothing())
