@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import numpy as np
 import polars as pl
@@ -19,14 +19,16 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from data_sanitizer import storage
-from data_sanitizer.errors import DatabaseUnreachable
+from data_sanitizer.errors import DatabaseUnreachable, LeaseLost
 from data_sanitizer.model import Candidates, Samples
-from data_sanitizer.storage import _audit, _hashes, _jobs, _keys, _listing, _provenance, _rates, _statistics, migrations
+from data_sanitizer.storage import _audit, _hashes, _jobs, _keys, _leases, _listing, _provenance, _rates, _statistics, _tallies, migrations
 from data_sanitizer.storage._audit import AuditHead, AuditState
 from data_sanitizer.storage._jobs import Job
 from data_sanitizer.storage._keys import ApiKey
+from data_sanitizer.storage._leases import Chunk
 from data_sanitizer.storage._listing import Reservation, Usage
 from data_sanitizer.storage._statements import Keys, new_id
+from data_sanitizer.storage._types import now
 from data_sanitizer.storage._vectors import Signatures
 from data_sanitizer.storage.milvus import MilvusConfig, MilvusVectors
 from data_sanitizer.storage.postgres import PostgresConfig
@@ -34,8 +36,8 @@ from data_sanitizer.storage.schema import EVERY_TENANT
 from data_sanitizer.storage.sqlite import SqliteConfig
 
 __all__ = [
-    "ApiKey", "AuditHead", "AuditState", "Candidates", "Job", "MilvusConfig", "PostgresConfig", "Reservation", "Samples", "SqliteConfig",
-    "StorageBackend", "Usage", "new_id",
+    "ApiKey", "AuditHead", "AuditState", "Candidates", "Chunk", "Job", "MilvusConfig", "PostgresConfig", "Reservation", "Samples",
+    "SqliteConfig", "StorageBackend", "Usage", "new_id",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -92,12 +94,18 @@ class StorageBackend:
 
     def create_job(
         self, tenant_id: str, *, source: Mapping[str, Any], options: Mapping[str, Any] | None = None, dataset_id: UUID | None = None,
-        lane: str = "small", priority: int = 0, max_attempts: int = 5, idempotency_key: str | None = None,
-        request_fingerprint: str | None = None, job_id: UUID | None = None, input_bytes: int | None = None,
+        lane: str = "small", priority: int = 0, max_attempts: int = 20, idempotency_key: str | None = None,
+        request_fingerprint: str | None = None, job_id: UUID | None = None, state: str = "queued", result: Mapping[str, Any] | None = None,
+        input_bytes: int | None = None,
     ) -> UUID:  # fmt: skip
-        """Store a job, queued; gives its id. The same idempotency key gives the same job; IdempotencyKeyReused for another request."""
+        """Store a job, queued; gives its id. The same idempotency key gives the same job; IdempotencyKeyReused for another request.
+
+        With `state` accepted it waits until `update_job_status` makes it queued; with success and a `result` it is done already.
+        """
         job, values = job_id or new_id(), {
-            "input_bytes": input_bytes, "source": dict(source), "options": dict(options or {}), "dataset_id": dataset_id, "lane": lane, "priority": priority,
+            "state": state, "input_bytes": input_bytes,
+            **({"result": dict(result), "manifest_sha256": result["manifest_sha256"], "finished_at": now()} if result else {}),
+            "source": dict(source), "options": dict(options or {}), "dataset_id": dataset_id, "lane": lane, "priority": priority,
             "max_attempts": max_attempts, "idempotency_key": idempotency_key, "request_fingerprint": request_fingerprint,
         }  # fmt: skip
         return self._run(tenant_id, lambda c: _jobs.create(c, tenant_id, job, values))
@@ -112,6 +120,71 @@ class StorageBackend:
         A job at its end stays as it is; with a lease token, only who holds the lease may change it: raises LeaseLost otherwise.
         """
         self._run(tenant_id, lambda c: _jobs.update(c, tenant_id, job_id, lease_token, {"state": state, **changes}))
+
+    def claim_job(self, lanes: Sequence[str], *, lease_seconds: float, tenant_jobs: int) -> Job | None:
+        """Take the job of any tenant whose turn it is, for a time; None where there is none. See `storage._leases.claim`."""
+        return self._run(EVERY_TENANT, lambda c: _leases.claim(c, lanes, lease_seconds, tenant_jobs))
+
+    def jobs_due(self, lanes: Sequence[str]) -> bool:
+        """Whether a job of these lanes waits for a worker."""
+        return self._read(EVERY_TENANT, lambda c: _leases.due(c, lanes))
+
+    def heartbeat_job(self, job: Job, lease_seconds: float, progress: Mapping[str, Any] | None = None) -> bool:
+        """Keep a claimed job; gives whether it is to be cancelled. Raises LeaseLost."""
+        return self._run(job.tenant_id, lambda c: _leases.heartbeat(c, job.tenant_id, job.id, _token(job), lease_seconds, progress))
+
+    def record_chunk(self, job: Job, chunk: Chunk) -> None:
+        """Store that a part of a claimed job is done; raises LeaseLost."""
+        self._run(job.tenant_id, lambda c: _leases.record(c, job.tenant_id, job.id, _token(job), chunk))
+
+    def job_chunks(self, job: Job) -> list[Chunk]:
+        """The parts of a job that are done."""
+        return self._read(job.tenant_id, lambda c: _leases.chunks(c, job.tenant_id, job.id))
+
+    def advance_job(self, job: Job, stage: str, done: int) -> None:
+        """Put a claimed job into its next stage, where `done` chunks of the present one are stored; raises LeaseLost and NotStored."""
+        self._run(job.tenant_id, lambda c: _leases.advance(c, job.tenant_id, job.id, _token(job), stage, done))
+
+    def give_back_job(self, job: Job, *, wait: float = 0, error: Mapping[str, Any] | None = None, crashed: bool = False) -> None:
+        """End the lease; the job can be claimed again after `wait` seconds. Raises LeaseLost."""
+        told: dict[str, Any] = {"wait": wait, "error": error, "crashed": crashed}
+        self._run(job.tenant_id, lambda c: _leases.give_back(c, job.tenant_id, job.id, _token(job), **told))
+
+    def finish_job(self, job: Job, state: str, **told: Any) -> str:
+        """End a claimed job (`result`, `manifest_sha256`, `error`, `degraded`), with an entry in the audit log and a message to the outbox.
+
+        Gives the state that it has then: cancelled, where that was asked for meanwhile. Raises LeaseLost.
+        """
+
+        def work(connection: sa.Connection) -> str:
+            ended = _leases.finish(connection, job.tenant_id, job.id, _token(job), state, told)
+            self._ended(connection, job.tenant_id, job.id, ended, "worker")
+            return ended
+
+        return self._run(job.tenant_id, work)
+
+    def request_cancel(self, tenant_id: str, job_id: UUID, *, actor: str = "tenant") -> str:
+        """Cancel a job; gives its state: `running` where a worker has to stop first. Raises NotStored."""
+
+        def work(connection: sa.Connection) -> str:
+            state = _leases.request_cancel(connection, tenant_id, job_id)
+            if state == "cancelled":
+                self._ended(connection, tenant_id, job_id, state, actor)
+            return state
+
+        return self._run(tenant_id, work)
+
+    def _ended(self, connection: sa.Connection, tenant: str, job: UUID, state: str, actor: str) -> None:
+        told = {"actor": actor, "action": f"job.{state}", "subject": str(job), "detail": {}}
+        _audit.append(connection, tenant, uuid5(job, "ended"), self._audit_key, told)
+
+    def counts(self) -> list[tuple[str, str, str, float]]:
+        """What was counted since the beginning: tenant, name, label, total."""
+        return [tuple(row) for row in self._read(EVERY_TENANT, _tallies.totals)]
+
+    def queue_state(self) -> list[tuple[str, str, int, int, float]]:
+        """The queue now: lane, state, jobs, those whose lease has ended, seconds since the oldest was due."""
+        return [tuple(row) for row in self._read(EVERY_TENANT, _tallies.queue)]
 
     def batch_insert_row_hashes(
         self, tenant_id: str, dataset_id: UUID, delivery: int, hashes: Keys, rows: NDArray[np.int64], entities: Keys | None = None
@@ -312,6 +385,12 @@ class StorageBackend:
         if self._milvus:
             self._milvus.close()
         self._database.close()
+
+
+def _token(job: Job) -> UUID:
+    if job.lease_token is None:
+        raise LeaseLost(job=job.id)
+    return job.lease_token
 
 
 if __name__ == "__main__":

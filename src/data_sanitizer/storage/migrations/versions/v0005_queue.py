@@ -13,9 +13,7 @@ revision = "0005"
 down_revision = "0002"
 
 NAME: Final = sa.String(63).with_variant(sa.String(63, collation="C"), "postgresql")
-SEEN: Final = (
-    "tenant_id = (select current_setting('app.tenant_id', true)) or (select current_setting('app.tenant_id', true)) = '*'"
-)
+SEEN: Final = "tenant_id = (select current_setting('app.tenant_id', true)) or (select current_setting('app.tenant_id', true)) = '*'"
 
 
 def upgrade() -> None:
