@@ -30,7 +30,8 @@ _MIXED = (
 _SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "pipe": "|", "nul": "\0", "none": ""}
 _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command"),
               "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
-              "doctor": ("administration", "doctor_command")}  # fmt: skip
+              "doctor": ("administration", "doctor_command"), "keys": ("administration", "keys_commands"),
+              "serve": ("serving", "serve_command"), "job": ("job_commands", "job_commands")}  # fmt: skip
 
 
 class _Commands(click.Group):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -189,6 +191,26 @@ class ApiSettings:
         if len(set(pepper)) < _VARIED or pepper.lower() in _KNOWN:
             raise SettingUnusable(name=variable("pepper_file"), why="the secret is a default or a pattern; make one by chance")
         return pepper
+
+
+def embedded(folder: Path, *, alone: bool) -> None:
+    """Set what is not set so that the service lives in a folder; to be called before the settings are read. `alone`: one process of the
+    API, which can count requests by itself. Secrets are made by chance, once."""
+    for name, value in (
+        ("database_url", f"sqlite:///{folder / 'service.db'}"), ("object_store", str(folder / "objects")), ("work_folder", str(folder / "work")),
+        ("cache_folder", str(folder / "cache")), ("rate_store", "memory" if alone else "database"),
+        ("pepper_file", str(_chance(folder / "pepper"))), ("audit_key_file", str(_chance(folder / "audit.key"))),
+    ):  # fmt: skip
+        os.environ.setdefault(variable(name), value)
+
+
+def _chance(path: Path) -> Path:
+    """A file with a secret that nobody else may read, made where it is not there."""
+    with suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+    return path
 
 
 def _secret(name: str, path: str) -> bytes:

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from data_sanitizer import storage
 from data_sanitizer.errors import DatabaseUnreachable, LeaseLost
 from data_sanitizer.model import Candidates, Samples
-from data_sanitizer.storage import _audit, _hashes, _jobs, _keys, _leases, _listing, _provenance, _rates, _statistics, _tallies, migrations
+from data_sanitizer.storage import _audit, _hashes, _jobs, _leases, _provenance, _statistics, _tallies, migrations
 from data_sanitizer.storage._audit import AuditHead, AuditState
 from data_sanitizer.storage._jobs import Job
 from data_sanitizer.storage._keys import ApiKey
 from data_sanitizer.storage._leases import Chunk
 from data_sanitizer.storage._listing import Reservation, Usage
+from data_sanitizer.storage._requests import Requests
 from data_sanitizer.storage._statements import Keys, new_id
 from data_sanitizer.storage._types import now
 from data_sanitizer.storage._vectors import Signatures
@@ -43,7 +44,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-class StorageBackend:
+class StorageBackend(Requests):
     """Relational storage for any number of tenants. Every method names its tenant, is one transaction, and may safely be called again.
 
     A call that loses its connection is made again, until `retry_for` seconds have passed; then DatabaseUnreachable is raised. Other errors
@@ -283,78 +284,6 @@ class StorageBackend:
         """Make the vector index anew from the database, for all tenants; gives the number of signatures."""
         tenants = self._read(EVERY_TENANT, _jobs.tenant_names)
         return sum(self._signatures.rebuild(name) for name in tenants)
-
-    def list_jobs(self, tenant_id: str, *, states: Sequence[str] = (), before: UUID | None = None, limit: int = 100) -> list[Job]:
-        """Jobs of a tenant, the newest first, from below `before` on; of any state where none is named."""
-        return self._read(tenant_id, lambda c: _listing.listed(c, tenant_id, states, before, limit))
-
-    def usage(self, tenant_id: str) -> Usage:
-        """How many jobs a tenant has by state, and how large their inputs are."""
-        return self._read(tenant_id, lambda c: _listing.usage(c, tenant_id))
-
-    def reserve_job(self, tenant_id: str, job_id: UUID, idempotency_key: str) -> Reservation:
-        """Take an idempotency key for an upload that begins, or tell which job has it."""
-        return self._run(tenant_id, lambda c: _listing.reserve(c, tenant_id, job_id, idempotency_key))
-
-    def keep_reservation(self, tenant_id: str, job_id: UUID) -> None:
-        """Say that an upload still goes on."""
-        self._run(tenant_id, lambda c: _listing.alive(c, tenant_id, job_id))
-
-    def submit_job(self, tenant_id: str, job_id: UUID, **values: Any) -> bool:
-        """Queue the job whose upload is complete (`source`, `options`, `lane`, …); False where its reservation is gone."""
-        return self._run(tenant_id, lambda c: _listing.submit(c, tenant_id, job_id, values))
-
-    def abandon_job(self, tenant_id: str, job_id: UUID) -> None:
-        """Give a reservation back: its upload failed."""
-        self._run(tenant_id, lambda c: _listing.abandon(c, tenant_id, job_id))
-
-    def check_same_request(self, tenant_id: str, job_id: UUID, fingerprint: str, idempotency_key: str) -> None:
-        """Raise IdempotencyKeyReused where the job came from another request."""
-        self._read(tenant_id, lambda c: _listing.same_request(c, tenant_id, job_id, fingerprint, idempotency_key))
-
-    def delete_job(self, tenant_id: str, job_id: UUID) -> bool:
-        """Delete a job at its end, and all that hangs on it but the audit log; False where it is not at its end. Raises NotStored."""
-        return self._run(tenant_id, lambda c: _listing.delete(c, tenant_id, job_id))
-
-    def decide_cluster(self, tenant_id: str, job_id: UUID, cluster: str, decision: str, actor: str) -> None:
-        """Keep what somebody decided about a cluster of duplicates; the last decision counts."""
-        self._run(tenant_id, lambda c: _listing.decide(c, tenant_id, job_id, cluster, decision, actor))
-
-    def cluster_decisions(self, tenant_id: str, job_id: UUID, clusters: Sequence[str]) -> dict[str, str]:
-        """What was decided about these clusters, for those with a decision."""
-        return self._read(tenant_id, lambda c: _listing.decisions(c, tenant_id, job_id, clusters))
-
-    def audit_page(self, tenant_id: str, *, subject: str | None = None, after: int = 0, limit: int = 100) -> list[Mapping[str, Any]]:
-        """Entries of the audit log behind the number `after`, in order; of one subject where it is given."""
-        return self._read(tenant_id, lambda c: _listing.audit_page(c, tenant_id, subject, after, limit))
-
-    def create_key(
-        self, tenant_id: str, key_id: str, digest: bytes, *, label: str, scopes: Sequence[str], created_by: str,
-        lifetime: float | None = None, delay: float | None = None,
-    ) -> None:  # fmt: skip
-        """Store an API key by the digest of its secret; it holds from `delay` seconds on, for `lifetime` seconds from now."""
-        values = {"id": key_id, "digest": digest, "label": label, "scopes": list(scopes), "created_by": created_by}
-        self._run(tenant_id, lambda c: _keys.create(c, tenant_id, values, lifetime, delay))
-
-    def find_key(self, tenant_id: str, key_id: str) -> ApiKey | None:
-        """One API key, None where the tenant has none of this name or is no more."""
-        return self._read(tenant_id, lambda c: _keys.find(c, tenant_id, key_id))
-
-    def list_keys(self, tenant_id: str) -> list[ApiKey]:
-        """All API keys of a tenant, the oldest first."""
-        return self._read(tenant_id, lambda c: _keys.all_of(c, tenant_id))
-
-    def revoke_key(self, tenant_id: str, key_id: str) -> None:
-        """End an API key now; raises NotStored where there is none."""
-        self._run(tenant_id, lambda c: _keys.revoke(c, tenant_id, key_id))
-
-    def touch_key(self, tenant_id: str, key_id: str) -> None:
-        """Note that a key was used; exact to a minute."""
-        self._run(tenant_id, lambda c: _keys.touch(c, tenant_id, key_id))
-
-    def count_rate(self, tenant_id: str, subject: str, most: int, seconds: int, count: int = 1) -> tuple[int, int]:
-        """Count an event of a subject unless there were `most` in the last seconds; gives how many, and seconds to wait (0: it counted)."""
-        return self._run(tenant_id, lambda c: _rates.hit(c, tenant_id, subject, most, seconds, count))
 
     def parts(self) -> dict[str, Callable[[], str]]:
         """What the storage consists of: for each part a function that tells its version, or raises what is wrong with it."""

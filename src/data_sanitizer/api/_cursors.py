@@ -31,7 +31,7 @@ def read(cursor: str | None, kind: type[T], *filters: Any) -> T | None:
         raise refused("bad-cursor") from error
     if bound != _bound(filters) or type(place) is not kind:
         raise refused("bad-cursor")
-    return place  # type: ignore[no-any-return]
+    return place
 
 
 def _bound(filters: tuple[Any, ...]) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader
 
-from data_sanitizer.api import keys
+from data_sanitizer import api_keys
 from data_sanitizer.api._rates import ADDRESSES
 from data_sanitizer.api.problems import refused
 from data_sanitizer.api.service import Service, service
@@ -74,11 +74,11 @@ def _known(given: str, found: Service) -> Caller | None:
 def checked(given: str, found: Service) -> Caller | None:
     """The caller of a header; the same work is done whether the tenant, the key or the secret is wrong."""
     tenant, _, text = given.partition(":")
-    parts = keys.parsed(text)
-    if parts is None or not keys.is_tenant(tenant):
+    parts = api_keys.parsed(text)
+    if parts is None or not api_keys.is_tenant(tenant):
         return None
     stored = found.storage.find_key(tenant, parts[0])
-    right = hmac.compare_digest(keys.digest(found.pepper, parts[1]), stored.digest if stored else _NOBODY)
+    right = hmac.compare_digest(api_keys.digest(found.pepper, parts[1]), stored.digest if stored else _NOBODY)
     if stored is None or not right or not stored.usable:
         return None
     return Caller(tenant, stored.id, frozenset(stored.scopes))

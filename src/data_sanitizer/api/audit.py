@@ -24,7 +24,7 @@ def audit_log(
     """What was done with a job, by whom: entries of the tenant's chain. No cell is ever in them."""
     job_of(found, caller, job_id, request)
     after = _cursors.read(cursor, int, "audit", str(job_id)) or 0
-    page = found.storage.audit_page(caller.tenant, subject=f"job:{job_id}", after=after, limit=limit + 1)
+    page = found.storage.audit_page(caller.tenant, subject=str(job_id), after=after, limit=limit + 1)
     entries = [{**entry, "detail": json.loads(entry["detail"]), "hash": entry["hash"].hex()} for entry in page[:limit]]
     next_ = _cursors.made(entries[-1]["seq"], "audit", str(job_id)) if len(page) > limit else None
     return {"entries": entries, "next": next_}
@@ -34,5 +34,5 @@ def audit_log(
 def note(request: Request, job_id: UUID, entry: NewEntry, found: Found, caller: Annotated[Caller, needs("audit:write")]) -> Any:
     """Add an entry about a job, as that somebody has checked its result."""
     job_of(found, caller, job_id, request)
-    head = found.storage.insert_audit_log(caller.tenant, caller.actor, f"note.{entry.action}", f"job:{job_id}", entry.detail)
+    head = found.storage.insert_audit_log(caller.tenant, caller.actor, f"note.{entry.action}", str(job_id), entry.detail)
     return {"seq": head.seq, "hash": head.hash}

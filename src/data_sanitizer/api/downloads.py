@@ -126,7 +126,9 @@ def _convert(found: Service, job: Job, own: str, wanted: str, guard: bool, folde
         try:
             count = export(source, target, wanted, guard=guard)
         except LimitExceeded as error:
-            what = f"{error.facts['found']}, and {error.facts['limit']} are at most {error.facts['most']}. Take another format.".capitalize()
+            what = (
+                f"{error.facts['found']}, and {error.facts['limit']} are at most {error.facts['most']}. Take another format.".capitalize()
+            )
             raise refused("too-large-for-format", what=what) from error
         made = folder / f"{count}.{wanted}"
         made.store.write(made.key, of_file(target))
@@ -182,4 +184,3 @@ def _disposition(name: str) -> str:
     """
     plain = re.sub(r"[^A-Za-z0-9._ -]", "_", name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-

@@ -54,7 +54,7 @@ class Gate:
                 await self._app(scope, held, exchange.send)
         except ClientDisconnect:
             exchange.status = 499
-        except Exception as error:  # noqa: BLE001  the last resort: what failed is in the log, and the caller learns an id
+        except Exception as error:
             _LOG.error("%s at %s", type(error).__name__, _place(error), extra=exchange.told())
             if exchange.status:
                 raise
@@ -106,7 +106,8 @@ class _Exchange:
 
 async def _small(scope: Scope, receive: Receive) -> Receive | Response:
     """The body of a request that is no upload, read to its end; an answer instead where it is too large or too slow."""
-    body, until, message = b"", asyncio.get_running_loop().time() + _PATIENCE, {}
+    body, until = b"", asyncio.get_running_loop().time() + _PATIENCE
+    message: dict[str, Any] = {}
     if _announced(scope) > SMALL:
         return problems.coded(Request(scope), "payload-too-large", limit=SMALL)
     while message.get("more_body", True):
@@ -164,7 +165,7 @@ async def of_framework(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = {404: "not-found", 405: "method-not-allowed", 400: "bad-body"}.get(error.status_code, "bad-body")
-    facts = {"what": "It is not what its kind says."} if code == "bad-body" else {}
+    facts: dict[str, Any] = {"what": "It is not what its kind says."} if code == "bad-body" else {}
     return problems.coded(request, code, headers=dict(error.headers or {}), **facts)
 
 

@@ -155,7 +155,7 @@ class _Taking:
         except BaseException:
             uploads.drop(found.root, upload)
             raise
-        found.storage.insert_audit_log(tenant, self._caller.actor, "job.accepted", f"job:{self._job}", event_id=self._job)
+        found.storage.insert_audit_log(tenant, self._caller.actor, "job.accepted", str(self._job), event_id=self._job)
         found.wake()
         return self._job
 

@@ -145,10 +145,10 @@ async def _events(found: Service, caller: Caller, job_id: UUID, told: JobStatus,
 def cancel(request: Request, job_id: UUID, found: Found, caller: Writer) -> JobStatus:
     """Ask that a job be cancelled; a running one ends within seconds. Asking again changes nothing."""
     job_of(found, caller, job_id, request)
-    state = found.storage.request_cancel(caller.tenant, job_id)
+    state = found.storage.request_cancel(caller.tenant, job_id, actor=caller.actor)
     if state in ("success", "failed", "dead"):
         raise refused("ended", state=_SHOWN[state])
-    found.storage.insert_audit_log(caller.tenant, caller.actor, "job.cancel", f"job:{job_id}")
+    found.storage.insert_audit_log(caller.tenant, caller.actor, "job.cancel", str(job_id))
     return status_of(job_of(found, caller, job_id))
 
 
@@ -158,7 +158,7 @@ def delete(request: Request, job_id: UUID, found: Found, caller: Writer) -> Resp
     job_of(found, caller, job_id, request)
     if not found.storage.delete_job(caller.tenant, job_id):
         raise refused("still-running")
-    found.storage.insert_audit_log(caller.tenant, caller.actor, "job.deleted", f"job:{job_id}")
+    found.storage.insert_audit_log(caller.tenant, caller.actor, "job.deleted", str(job_id))
     folder = found.root / caller.tenant / "jobs" / str(job_id) / ""
     for there in list(folder.store.listed(folder.key)):
         folder.store.delete(there.key)

@@ -86,7 +86,7 @@ def refused(code: str, **facts: Any) -> errors.ServiceRefused:
 def answer(request: Request, error: errors.DataSanitizerError) -> Response:
     """The answer to a request that ended with an error of the program."""
     if isinstance(error, errors.ServiceRefused):
-        facts = {name: error.facts[name] for name in ("errors", "limit", "setting", "scope") if name in error.facts}
+        facts: dict[str, Any] = {name: error.facts[name] for name in ("errors", "limit", "setting", "scope") if name in error.facts}
         return _response(request, error.reason, str(error.facts["why"]), facts, error.facts.get("headers"))
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     if status in (404, 500, 503):  # what we did not find, and what of ours is broken, is nobody else's matter

@@ -42,7 +42,7 @@ def ledger(
     job = finished(found, caller, job_id, request)
     if reveal:
         caller.must_have("personal:read")
-        found.storage.insert_audit_log(caller.tenant, caller.actor, "personal.revealed", f"job:{job_id}")
+        found.storage.insert_audit_log(caller.tenant, caller.actor, "personal.revealed", str(job_id))
     equal = {"row": row, "column": column, "rule": rule, "action": action, "source": source}
     entries, next_ = _page(found, job, equal, (min_confidence, max_confidence), limit, cursor)
     shown = entries if reveal else _masked(entries)
@@ -142,6 +142,6 @@ def decide(request: Request, job_id: UUID, cluster: str, decision: Decision, fou
     if not there:
         raise refused("not-found")
     found.storage.decide_cluster(caller.tenant, job_id, cluster, decision.decision, caller.actor)
-    found.storage.insert_audit_log(caller.tenant, caller.actor, "cluster.decided", f"job:{job_id}",
+    found.storage.insert_audit_log(caller.tenant, caller.actor, "cluster.decided", str(job_id),
                                    {"cluster": cluster, "decision": decision.decision})  # fmt: skip
     return {"cluster": cluster, "decision": decision.decision}

@@ -35,7 +35,7 @@ class IngestOptions(_Given):
     dataset_name: str | None = Field(None, min_length=1, max_length=200, description="A name to find the job by.")
     recipe: str | dict[str, Any] | None = Field(None, description="`careful`, `complete`, or a recipe as a mapping.")
     output_format: Literal["parquet", "csv", "jsonl"] = "parquet"
-    reading: Reading = Field(default_factory=Reading)
+    reading: Reading = Field(default_factory=lambda: Reading.model_validate({}))
     priority: int = Field(0, ge=-9, le=9, description="Among the jobs of the tenant: larger ones first.")
     dataset: str | None = Field(None, max_length=200, description="Not supported yet.")
 

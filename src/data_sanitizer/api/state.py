@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from data_sanitizer import metrics
 from data_sanitizer.api.access import Caller, Found, needs
 from data_sanitizer.api.problems import refused
 from data_sanitizer.api.schemas import Health, Usage
@@ -51,6 +50,8 @@ def _works(name: str, look: Any) -> bool:
 @router.get("/metrics", response_class=PlainTextResponse)
 def figures(found: Found, caller: Annotated[Caller, needs("metrics:read")]) -> PlainTextResponse:
     """Figures of all tenants for Prometheus; only a key of the operator has the scope."""
+    from data_sanitizer import metrics
+
     return PlainTextResponse(metrics.exposition(found.storage), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

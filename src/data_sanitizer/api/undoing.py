@@ -40,7 +40,7 @@ def undo(
         caller.tenant, job_id=new, source=job.source, options=told, dataset_id=job.dataset_id, lane=job.lane, state="success",
         result=result, input_bytes=0,
     )  # fmt: skip
-    found.storage.insert_audit_log(caller.tenant, caller.actor, "job.undone", f"job:{job_id}", {"new": str(new)})
+    found.storage.insert_audit_log(caller.tenant, caller.actor, "job.undone", str(job_id), {"new": str(new)})
     response.headers["Location"] = f"/api/v1/jobs/{new}"
     return status_of(found.storage.get_job(caller.tenant, new))
 

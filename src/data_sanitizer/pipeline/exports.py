@@ -45,7 +45,9 @@ def export(source: Path, target: Path, format: str, *, guard: bool = True) -> in
         return 0
     names = table.collect_schema()
     texts = [name for name, kind in names.items() if kind == pl.String]
-    count = table.select(pl.sum_horizontal([pl.lit(0, pl.UInt64), *(_is_risky(pl.col(c)).sum() for c in texts)])).collect(engine="streaming")
+    count = table.select(pl.sum_horizontal([pl.lit(0, pl.UInt64), *(_is_risky(pl.col(c)).sum() for c in texts)])).collect(
+        engine="streaming"
+    )
     guarded = table.with_columns(_guarded(pl.col(c)) for c in texts)
     formats.write(guarded.rename({n: _guarded_name(n) for n in names}), target, "csv")
     return int(count.item() or 0)
@@ -56,7 +58,7 @@ def _scanned(source: Path) -> pl.LazyFrame:
     if kind == "parquet":
         return pl.scan_parquet(source)
     if kind == "csv":
-        return pl.scan_csv(source, infer_schema=False, missing_utf8_is_empty_string=False)
+        return pl.scan_csv(source, infer_schema=False, glob=False)
     return pl.scan_ndjson(source, infer_schema_length=None)
 
 

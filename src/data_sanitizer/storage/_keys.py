@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -55,13 +55,18 @@ def find(connection: sa.Connection, tenant: str, key: str) -> ApiKey | None:
     of = sa.and_(tenants.c.tenant_id == _T.tenant_id, tenants.c.deleted_at.is_(None))
     asked = sa.select(*_COLUMNS, _ALIVE.label("usable")).join_from(api_keys, tenants, of)
     row = connection.execute(asked.where(_T.tenant_id == tenant, _T.id == key)).first()
-    return ApiKey(*row[:-1], usable=bool(row[-1])) if row else None
+    return _key(row) if row else None
+
+
+def _key(row: Sequence[Any]) -> ApiKey:
+    *told, usable = row
+    return ApiKey(*told, bool(usable))
 
 
 def all_of(connection: sa.Connection, tenant: str) -> list[ApiKey]:
     """All keys of a tenant, the oldest first."""
     asked = sa.select(*_COLUMNS, _ALIVE.label("usable")).where(_T.tenant_id == tenant).order_by(_T.created_at, _T.id)
-    return [ApiKey(*row[:-1], usable=bool(row[-1])) for row in connection.execute(asked)]
+    return [_key(row) for row in connection.execute(asked)]
 
 
 def revoke(connection: sa.Connection, tenant: str, key: str) -> None:

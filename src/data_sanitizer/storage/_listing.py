@@ -14,7 +14,14 @@ from data_sanitizer.storage import _jobs
 from data_sanitizer.storage._statements import changed, insert
 from data_sanitizer.storage._types import now
 from data_sanitizer.storage.schema import (
-    FINAL_STATES, audit_logs, cell_provenance, cluster_decisions, imputation_stats, job_chunks, jobs, profiles,
+    FINAL_STATES,
+    audit_logs,
+    cell_provenance,
+    cluster_decisions,
+    imputation_stats,
+    job_chunks,
+    jobs,
+    profiles,
 )  # fmt: skip
 
 _KEPT: float = 24 * 3600  # seconds that an idempotency key is remembered
@@ -76,7 +83,9 @@ def alive(connection: sa.Connection, tenant: str, job: UUID) -> None:
 def submit(connection: sa.Connection, tenant: str, job: UUID, values: Mapping[str, Any]) -> bool:
     """An upload is complete: its job is queued. False where the reservation is gone."""
     clock = {"run_after": now(), "updated_at": now()}
-    return changed(connection, sa.update(jobs).where(*_upload(tenant, job)).values(state="queued", **values, **clock)) == 1
+    done = changed(connection, sa.update(jobs).where(*_upload(tenant, job)).values(state="queued", **values, **clock)) == 1
+    _jobs.announce(connection, job)
+    return done
 
 
 def abandon(connection: sa.Connection, tenant: str, job: UUID) -> None:
