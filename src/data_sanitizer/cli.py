@@ -30,7 +30,7 @@ _MIXED = (
 _SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "pipe": "|", "nul": "\0", "none": ""}
 _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command"),
               "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
-              "doctor": ("administration", "doctor_command")}  # fmt: skip
+              "doctor": ("administration", "doctor_command"), "worker": ("workers.command", "worker_command")}  # fmt: skip
 
 
 class _Commands(click.Group):

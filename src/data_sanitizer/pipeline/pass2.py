@@ -27,7 +27,6 @@ from data_sanitizer.profile import add_to_keys
 from data_sanitizer.profile._cells import scan
 from data_sanitizer.recipe import Plan, Recipe
 
-
 STAGE = "pass2"  # under which the chunks of this pass are kept
 
 

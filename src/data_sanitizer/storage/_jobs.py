@@ -15,7 +15,6 @@ from data_sanitizer.storage._statements import changed, insert, new_id
 from data_sanitizer.storage._types import now
 from data_sanitizer.storage.schema import FINAL_STATES, datasets, jobs, tenants
 
-
 CHANNEL: Final = "data_sanitizer_jobs"  # of LISTEN and NOTIFY
 
 
