@@ -9,6 +9,7 @@ from data_sanitizer import settings as environment
 from data_sanitizer.errors import PackageMissing
 
 if TYPE_CHECKING:
+    from data_sanitizer.ports import Queue
     from data_sanitizer.settings import ServiceSettings, StorageSettings
     from data_sanitizer.storage_backend import StorageBackend
     from data_sanitizer.stores import Location
@@ -36,3 +37,18 @@ def object_store(settings: ServiceSettings) -> Location:
 
     place = settings.object_store.rstrip("/")
     return environment.stores().location(place if is_url(place) else f"file://{Path(place).absolute()}")
+
+
+def queue(settings: ServiceSettings, stored: StorageSettings) -> Queue:
+    """What wakes the workers: the broker that the settings name, else the database itself. Raises StorageUnknown for another scheme."""
+    from data_sanitizer import extensions, storage
+    from data_sanitizer.errors import StorageUnknown
+
+    known = {scheme: name for name in extensions.names("queues") for scheme in extensions.load("queues", name).SCHEMES}
+    scheme = settings.broker_url.partition(":")[0]
+    if scheme not in known:
+        raise StorageUnknown(url=f"{scheme}:…", known="amqp://user:password@host or redis://host")
+    database = storage.configured(stored.database_url)
+    server = database.for_driver() if hasattr(database, "for_driver") else None
+    found: Queue = extensions.load("queues", known[scheme]).connect(settings.broker_url, server)
+    return found

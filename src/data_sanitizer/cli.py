@@ -31,7 +31,8 @@ _SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "pipe": "|", "nul": "\0", "non
 _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmark": ("pipeline.benchmark", "benchmark_command"),
               "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
               "doctor": ("administration", "doctor_command"), "keys": ("administration", "keys_commands"),
-              "serve": ("serving", "serve_command"), "job": ("job_commands", "job_commands")}  # fmt: skip
+              "serve": ("serving", "serve_command"), "worker": ("workers.command", "worker_command"),
+              "job": ("job_commands", "job_commands")}  # fmt: skip
 
 
 class _Commands(click.Group):

@@ -44,6 +44,9 @@
     │   ├── SheetNotFound
     │   └── InputChanged
     ├── ReaderFailed               exit 5   a bug of ours
+    ├── JobFailed                  exit 3   a job of the service came to no result
+    │   ├── JobTimedOut
+    │   └── WorkerCrashed
     └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
         ├── DiskFull
         ├── OutputNotWritable
@@ -293,6 +296,22 @@ class InputChanged(InputError):
 
 class ReaderFailed(DataSanitizerError):
     """The reader of {path} met a bug in Data Sanitizer ({kind} at {place}). Please report it; the file itself need not be sent."""
+
+
+class JobFailed(DataSanitizerError):
+    """The job came to no result: {why}."""
+
+    exit_code = 3
+
+
+class JobTimedOut(JobFailed):
+    """The job took longer than {seconds} seconds. Split the table, or have the limit DATA_SANITIZER_JOB_SECONDS raised."""
+
+
+class WorkerCrashed(JobFailed):
+    """The job crashed {count} times in a row, the last time because {why}. It needs more memory than there is, or its data meets a bug:
+    try it with the command `data-sanitizer clean`, and report it where that crashes too.
+    """
 
 
 class EnvironmentFailed(DataSanitizerError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from data_sanitizer.errors import SettingUnusable, UsageError
 
 S = TypeVar("S")
+_SECRET: Final = ("DATABASE_URL", "BROKER_URL", "MILVUS_URI", "MILVUS_TOKEN", "AUDIT_KEY_FILE")  # no process that reads files needs them
 
 if TYPE_CHECKING:
     from data_sanitizer.model import ReadLimits
@@ -139,6 +140,7 @@ class ServiceSettings:
     poll_seconds: float = _setting(1.0, "How often an idle worker looks for a job that nobody told it of.")
     tenant_jobs: int = _setting(4, "Jobs of one tenant that run at the same time at most.")
     job_seconds: float = _setting(86_400.0, "How long one attempt at a job may take.")
+    checkpoint_seconds: float = _setting(5.0, "What took a job this long is kept, and not done again after a crash.")
     drain_seconds: float = _setting(10.0, "How long a worker that is told to stop goes on with the chunk at hand.")
     job_memory: int = _setting(1 << 30, "Bytes of memory that a job is reckoned with, as `--memory-limit` of the command.")
     job_threads: int = _setting(0, "Threads that a job uses; 0 means one a core.")
@@ -228,6 +230,16 @@ def _from_environment(kind: type[S], given: Mapping[str, Any]) -> S:
     told = {f.name: os.environ[name] for f in known if (name := variable(f.name)) in os.environ}
     kinds = {f.name: type(f.default) for f in known}
     return kind(**{name: _converted(name, value, kinds[name]) for name, value in told.items()} | {k: v for k, v in given.items() if v})
+
+
+def without_secrets() -> dict[str, str]:
+    """The environment for a process that works on a job: it has the object store, and neither database nor broker."""
+    return {name: value for name, value in os.environ.items() if name not in {PREFIX + secret for secret in _SECRET}}
+
+
+def fault() -> str:
+    """The failure that a test asks for (see `faults`); empty as a rule."""
+    return os.environ.get(PREFIX + "FAULT", "")
 
 
 def variable(name: str) -> str:

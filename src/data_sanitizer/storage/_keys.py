@@ -59,8 +59,7 @@ def find(connection: sa.Connection, tenant: str, key: str) -> ApiKey | None:
 
 
 def _key(row: Sequence[Any]) -> ApiKey:
-    *told, usable = row
-    return ApiKey(*told, bool(usable))
+    return ApiKey(*(*row[:-1], bool(row[-1])))
 
 
 def all_of(connection: sa.Connection, tenant: str) -> list[ApiKey]:

@@ -68,6 +68,9 @@ def reserve(connection: sa.Connection, tenant: str, job: UUID, key: str) -> Rese
     old = sa.and_(jobs.c.created_at < now(-_KEPT), jobs.c.state.in_(FINAL_STATES))
     connection.execute(sa.update(jobs).where(*here, old).values(idempotency_key=None))
     connection.execute(sa.delete(jobs).where(*here, jobs.c.state == "accepted", jobs.c.updated_at < now(-_SILENT)))
+    taken = connection.execute(sa.select(jobs.c.id, jobs.c.state).where(*here)).first()
+    if taken:
+        return Reservation(taken.id, taken.state, mine=False)
     values = {"source": {}, "options": {}, "lane": "small", "priority": 0, "max_attempts": 20, "idempotency_key": key, "state": "accepted",
               "request_fingerprint": None, "dataset_id": None}  # fmt: skip
     _jobs.create(connection, tenant, job, values)
