@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from data_sanitizer import bootstrap
+from data_sanitizer import bootstrap, logs
 from data_sanitizer.api import audit, documentation, downloads, gate, ingest, jobs, problems, records, reports, state, undoing
 from data_sanitizer.api.access import known_parameters
 from data_sanitizer.api.schemas import Problem
@@ -29,8 +29,9 @@ _REFUSALS: Final = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
 def from_environment() -> Service:
     """The service that the settings describe."""
     settings = ServiceSettings.from_environment()
-    storage = bootstrap.storage_backend(StorageSettings.from_environment())
-    return Service.started(storage, bootstrap.object_store(settings), ApiSettings.from_environment(), settings)
+    stored = StorageSettings.from_environment()
+    storage, queue = bootstrap.storage_backend(stored), bootstrap.queue(settings, stored)
+    return Service.started(storage, bootstrap.object_store(settings), ApiSettings.from_environment(), queue)
 
 
 def create_app(make: Callable[[], Service] = from_environment) -> FastAPI:
@@ -38,6 +39,7 @@ def create_app(make: Callable[[], Service] = from_environment) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        logs.set_up()
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         app.state.service = await anyio.to_thread.run_sync(make)
         yield

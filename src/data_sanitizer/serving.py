@@ -91,7 +91,7 @@ def _kept_up(number: int, count: int, ending: threading.Event) -> None:
     """One worker; where there are several, the first of them is kept free for small jobs."""
     lanes = ["--lanes", "small"] if count > 1 and number == 0 else []
     while not ending.is_set():
-        process = subprocess.Popen([sys.executable, "-m", "data_sanitizer.cli", "worker", *lanes], stdin=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, "-m", "data_sanitizer.cli", "worker", *lanes], stdin=subprocess.DEVNULL)  # noqa: S603
         while process.poll() is None and not ending.wait(0.2):
             pass
         if process.poll() is None:

@@ -195,11 +195,25 @@ class ApiSettings:
         return pepper
 
 
+def remote(url: str | None, key_file: Path | None) -> tuple[str, str]:
+    """The address of a service and the key for it: as given, else from DATA_SANITIZER_URL, DATA_SANITIZER_API_KEY_FILE and
+    DATA_SANITIZER_API_KEY. Raises UsageError where no key is to be had."""
+    named = key_file or os.environ.get(variable("api_key_file"))
+    try:
+        key = Path(named).read_text("utf-8").strip() if named else os.environ.get(variable("api_key"), "")
+    except OSError as error:
+        raise UsageError(why=f"The key cannot be read from {named}: {error.strerror}.") from error
+    if not key:
+        raise UsageError(why=f"No key. Name a file that holds one with --key-file, or set {variable('api_key_file')}.")
+    return url or os.environ.get(variable("url"), "http://127.0.0.1:8000"), key
+
+
 def embedded(folder: Path, *, alone: bool) -> None:
     """Set what is not set so that the service lives in a folder; to be called before the settings are read. `alone`: one process of the
     API, which can count requests by itself. Secrets are made by chance, once."""
     for name, value in (
-        ("database_url", f"sqlite:///{folder / 'service.db'}"), ("object_store", str(folder / "objects")), ("work_folder", str(folder / "work")),
+        ("database_url", f"sqlite:///{folder / 'service.db'}"), ("object_store", str(folder / "objects")),
+        ("work_folder", str(folder / "work")),
         ("cache_folder", str(folder / "cache")), ("rate_store", "memory" if alone else "database"),
         ("pepper_file", str(_chance(folder / "pepper"))), ("audit_key_file", str(_chance(folder / "audit.key"))),
     ):  # fmt: skip

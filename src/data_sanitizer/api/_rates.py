@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Final
 
+from data_sanitizer import logs
 from data_sanitizer.errors import PackageMissing, SettingUnusable
 from data_sanitizer.settings import variable
 from data_sanitizer.storage_backend import StorageBackend
@@ -51,7 +53,6 @@ def _limiter(store: str) -> Any:
 
 def _asked(limiter: Any, tenant: str, subject: str, most: int) -> Verdict:
     """Where the counter does not answer nobody is held up: keys are checked all the same, and the log of the server tells."""
-    import logging
     import time
 
     from limits import RateLimitItemPerMinute
@@ -62,6 +63,6 @@ def _asked(limiter: Any, tenant: str, subject: str, most: int) -> Verdict:
         allowed = limiter.hit(item, tenant, subject)
         stats = limiter.get_window_stats(item, tenant, subject)
     except StorageError:
-        logging.getLogger("data_sanitizer.api").warning("the counter of requests does not answer")
+        logs.tell("rates.unavailable", logging.WARNING)
         return Verdict(most, 0)
     return Verdict(int(stats.remaining), 0 if allowed else max(1, int(stats.reset_time - time.time())))

@@ -95,7 +95,7 @@ def _count(request: Request, found: Service, caller: Caller) -> None:
 
 def _not_let_in(request: Request, found: Service) -> ServiceRefused:
     """The refusal of a key; an address that has had too many of them has to wait."""
-    request.scope["state"]["security"] = "key refused"
+    request.scope["state"]["security"] = "key_refused"
     place = hashlib.sha256(address(request, found.settings.trusted_proxies).encode()).hexdigest()[:32]
     verdict = found.rates.hit(ADDRESSES, place, found.settings.address_refusals)
     return _too_many(verdict.wait) if verdict.wait else refused("unauthorized")

@@ -143,7 +143,8 @@ def _stem(job: Job) -> str:
 def given(served: Served, range_: str | None, if_range: str | None, if_none_match: str | None) -> Response:
     """The answer with a file, a range of it, or nothing new."""
     headers = {"ETag": served.tag, "Accept-Ranges": "bytes", "Content-Disposition": _disposition(served.name),
-               "Cache-Control": "private, no-cache", "Content-Security-Policy": "sandbox; default-src 'none'", **served.headers}  # fmt: skip
+               "Cache-Control": "private, no-cache", "Content-Security-Policy": "sandbox; default-src 'none'",
+               **served.headers}  # fmt: skip
     if if_none_match and served.tag in {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}:
         return Response(status_code=304, headers=headers)
     try:

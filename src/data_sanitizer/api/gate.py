@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from data_sanitizer import logs
 from data_sanitizer.api import problems
 from data_sanitizer.errors import DataSanitizerError
 
@@ -29,7 +30,6 @@ _HEADERS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
     (b"cache-control", b"no-store"),
 )
-_LOG: Final = logging.getLogger("data_sanitizer.api")
 
 
 class Gate:
@@ -55,7 +55,7 @@ class Gate:
         except ClientDisconnect:
             exchange.status = 499
         except Exception as error:
-            _LOG.error("%s at %s", type(error).__name__, _place(error), extra=exchange.told())
+            logs.tell("request.broke", logging.ERROR, error=type(error).__name__, place=_place(error), **exchange.told())
             if exchange.status:
                 raise
             await problems.coded(Request(scope), "internal-error")(scope, receive, exchange.send)
@@ -98,10 +98,10 @@ class _Exchange:
         """The line of the request; a refused key and another tenant's address are worth a warning."""
         state = self._scope["state"]
         if "api_key" in self._scope.get("query_string", b"").decode("latin-1").lower():
-            _LOG.warning("a key in an address is not looked at, and should be revoked: others have seen it", extra=self.told())
+            logs.tell("security.key_in_address", logging.WARNING, **self.told())  # not looked at; others have seen it
         if "security" in state:
-            _LOG.warning("%s", state["security"], extra=self.told())
-        _LOG.info("request", extra=self.told())
+            logs.tell(f"security.{state['security']}", logging.WARNING, **self.told())
+        logs.tell("request", **self.told())
 
 
 async def _small(scope: Scope, receive: Receive) -> Receive | Response:
@@ -156,7 +156,7 @@ async def ours(request: Request, error: Exception) -> Response:
         raise error
     found = problems.answer(request, error)
     if found.status_code >= 500:
-        _LOG.error("%s: %s", error.code, error, extra={"request_id": request.scope["state"]["request_id"]})
+        logs.tell("request.failed", logging.ERROR, error=error.code, why=str(error), request_id=request.scope["state"]["request_id"])
     return found
 
 

@@ -40,7 +40,7 @@ def job_of(found: Service, caller: Caller, job_id: UUID, request: Request | None
         job = found.storage.get_job(caller.tenant, job_id)
     except NotStored as error:
         if request is not None:
-            request.scope["state"]["security"] = "a job that is not there, or is another tenant's"
+            request.scope["state"]["security"] = "not_found"
         raise refused("not-found") from error
     return job
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
+from data_sanitizer import logs, metrics
 from data_sanitizer.api.access import Caller, Found, needs
 from data_sanitizer.api.problems import refused
 from data_sanitizer.api.schemas import Health, Usage
@@ -42,7 +43,7 @@ def _works(name: str, look: Any) -> bool:
     try:
         look()
     except DataSanitizerError as error:
-        logging.getLogger("data_sanitizer.api").error("%s: %s", name, error)
+        logs.tell("part.unavailable", logging.ERROR, part=name, error=error.code, why=str(error))
         return False
     return True
 
@@ -50,8 +51,6 @@ def _works(name: str, look: Any) -> bool:
 @router.get("/metrics", response_class=PlainTextResponse)
 def figures(found: Found, caller: Annotated[Caller, needs("metrics:read")]) -> PlainTextResponse:
     """Figures of all tenants for Prometheus; only a key of the operator has the scope."""
-    from data_sanitizer import metrics
-
     return PlainTextResponse(metrics.exposition(found.storage), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -153,7 +153,7 @@ class _Receiving:
         if len(self.upload.files) >= _FILES:
             raise refused("bad-body", what=f"A form has at most {_FILES} files.")
         key = f"{self._folder}/{len(self.upload.files)}"
-        self._writer = Writer(self._root / key, key, name)
+        self._writer = Writer(self._root / key, key, _another(plain_name(name), {file.name for file in self.upload.files}))
 
     async def data(self, piece: bytes) -> None:
         if self._writer:
@@ -277,6 +277,19 @@ class _Events:
 
     def _end(self) -> None:
         self.ended = True
+
+
+def _another(name: str, taken: set[str]) -> str:
+    """The name, with a number before its ending where it is taken: rows are told apart by the name of their source.
+
+    >>> _another("a.csv", {"a.csv", "a-2.csv"})
+    'a-3.csv'
+    """
+    stem, dot, ending = name.partition(".")
+    number = 1
+    while (found := name if number == 1 else f"{stem}-{number}{dot}{ending}") in taken:
+        number += 1
+    return found
 
 
 def plain_name(name: str) -> str:

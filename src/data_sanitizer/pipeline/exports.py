@@ -1,8 +1,8 @@
 """Writes the cleaned table of a run in another format: CSV that no spreadsheet takes for formulas, JSONL, Parquet, Excel.
 
-The guard of CSV puts a `'` before a text that a spreadsheet would take for a formula: one that begins with = + - @, a tab, a carriage return
-or U+0000 and is not completely a number, a date, a phone number or a handle (`@name`). A text that begins so behind one or more `'` gets one
-as well; so the guard can be taken off again: remove one `'` where signs of that kind follow.
+The guard of CSV puts a `'` before a text that a spreadsheet would take for a formula: one that begins with = + - @, a tab, a carriage
+return or U+0000 and is not completely a number, a date, a phone number or a handle (`@name`). A text that begins so behind one or more `'`
+gets one as well; so the guard can be taken off again: remove one `'` where signs of that kind follow.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _guarded(text: pl.Expr) -> pl.Expr:
 
 
 def _guarded_name(name: str) -> str:
-    return str(pl.select(_guarded(pl.lit(name).alias("name"))).item())
+    return str(pl.DataFrame({"name": [name]}).select(_guarded(pl.col("name"))).item())
 
 
 def _write_sheet(table: pl.LazyFrame, target: Path) -> None:
