@@ -107,18 +107,18 @@ class _Exchange:
 async def _small(scope: Scope, receive: Receive) -> Receive | Response:
     """The body of a request that is no upload, read to its end; an answer instead where it is too large or too slow."""
     body, until = b"", asyncio.get_running_loop().time() + _PATIENCE
-    message: dict[str, Any] = {}
+    more = True
     if _announced(scope) > SMALL:
         return problems.coded(Request(scope), "payload-too-large", limit=SMALL)
-    while message.get("more_body", True):
+    while more:
         try:
             async with asyncio.timeout_at(until):
-                message = dict(await receive())
+                message = await receive()
         except TimeoutError:
             return problems.coded(Request(scope), "upload-too-slow", idle=_PATIENCE, rate=SMALL / _PATIENCE)
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += message.get("body", b"")
+        body, more = body + message.get("body", b""), message.get("more_body", False)
         if len(body) > SMALL:
             return problems.coded(Request(scope), "payload-too-large", limit=SMALL)
     return _replayed(body, receive)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import escape
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -24,12 +25,17 @@ def report(
     request: Request, job_id: UUID, found: Found, caller: Reader, format: Annotated[Literal["json", "html"], Query()] = "json",  # noqa: A002
 ) -> Response:  # fmt: skip
     """What was found and done, with the score before and after."""
-    place, sha256 = file_of(found, finished(found, caller, job_id, request), f"report.{format}")
+    job = finished(found, caller, job_id, request)
+    place, sha256 = file_of(found, job, f"report.{format}")
     headers = {"ETag": f'"{sha256}"', "Cache-Control": "private, no-cache"}
-    if format == "html":
-        more = {"Content-Security-Policy": _PAGE, "Content-Disposition": "inline; filename=report.html"}
-        return Response(whole(place), headers={**headers, **more}, media_type="text/html; charset=utf-8")
-    return JSONResponse({name: value for name, value in json.loads(whole(place)).items() if name not in _OURS}, headers=headers)
+    told = json.loads(whole(file_of(found, job, "report.json")[0]))
+    if format == "json":
+        return JSONResponse({name: value for name, value in told.items() if name not in _OURS}, headers=headers)
+    page = whole(place).decode("utf-8")
+    for ours in (str(told["output"]), escape(str(told["output"]))):  # the commands in it shall name a folder of the reader's
+        page = page.replace(ours, f"run-{job_id}") if ours else page
+    more = {"Content-Security-Policy": _PAGE, "Content-Disposition": "inline; filename=report.html"}
+    return Response(page, headers={**headers, **more}, media_type="text/html; charset=utf-8")
 
 
 def whole(place: Location) -> bytes:
