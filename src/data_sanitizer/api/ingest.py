@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import anyio.to_thread
@@ -26,6 +26,7 @@ from data_sanitizer.recipe import RECIPES, load_recipe
 from data_sanitizer.storage_backend import new_id
 
 router = APIRouter(tags=["jobs"])
+M = TypeVar("M", bound=IngestOptions)
 _ALIVE: Final = 20.0  # seconds between two signs of life of an upload
 _BODY: Final = {
     "requestBody": {
@@ -114,7 +115,7 @@ class _Taking:
     async def _received(self) -> tuple[uploads.Upload, IngestOptions]:
         folder, kind = f"{self._caller.tenant}/jobs/{self._job}/input", self._request.headers.get("content-type", "").partition(";")[0]
         if kind.strip().lower() == "application/json" and not self._options:
-            asked = IngestFromSource.model_validate_json(await self._whole())
+            asked = _checked(IngestFromSource, await self._whole())
             _usable(asked)
             return await anyio.to_thread.run_sync(sources.copied, asked.source_url, self._found, self._caller.tenant, folder), asked
         early = _parsed(self._options or "{}", {})
@@ -184,8 +185,12 @@ def _parsed(text: str, fields: Mapping[str, str]) -> IngestOptions:
         raise refused("bad-body", what="`options` is a JSON object.")
     if both := sorted(set(told) & set(fields)):
         raise refused("bad-body", what=f"{', '.join(both)} is given twice.")
+    return _checked(IngestOptions, json.dumps({**told, **fields}).encode())
+
+
+def _checked(kind: type[M], text: bytes) -> M:
     try:
-        return IngestOptions.model_validate_json(json.dumps({**told, **fields}))
+        return kind.model_validate_json(text)
     except ValidationError as error:
         raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]) from error
 
