@@ -86,7 +86,8 @@ def test_t01_another_tenants_job_is_as_one_that_never_was(api: Api, job: str, pa
 def test_t01_nothing_of_another_tenant_can_be_changed(api: Api, job: str) -> None:
     other = api.key("b", "admin")
     for method, path, body in (("POST", "/cancel", None), ("DELETE", "", None), ("POST", "/undo", {"everything": True}),
-                               ("POST", "/audit-log", {"action": "x"}), ("POST", "/clusters/1/decision", {"decision": "skip"})):  # fmt: skip
+                               ("POST", "/audit-log", {"action": "x"}),
+                               ("POST", "/clusters/1/decision", {"decision": "skip"})):  # fmt: skip
         assert code(api.http.request(method, f"/api/v1/jobs/{job}{path}", headers=other, json=body)) == (404, "not-found")
     assert code(api.get("/tenants/a/usage", other)) == (404, "not-found")
     assert code(api.http.post("/api/v1/datasets/a/ingest", headers=other, files={"file": TABLE})) == (404, "not-found")
