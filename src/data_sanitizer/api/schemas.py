@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _whole(value: Any) -> Any:
+    """JSON has one kind of number: 20.0 is the whole number 20."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class _Given(BaseModel):
@@ -22,11 +30,11 @@ class Reading(_Given):
     format: Literal["csv", "json", "jsonl", "parquet", "arrow", "excel"] | None = None
     encoding: str | None = Field(None, max_length=40)
     delimiter: str | None = Field(None, min_length=1, max_length=1)
-    header: int | None = Field(None, ge=0, le=20, description="How many rows name the columns; 0 for none.")
+    header: Whole | None = Field(None, ge=0, le=20, description="How many rows name the columns; 0 for none.")
     sheet: str | None = Field(None, max_length=200)
     quote: str | None = Field(None, max_length=1)
     escape: str | None = Field(None, max_length=1)
-    skip_lines: int | None = Field(None, ge=0, le=1_000_000)
+    skip_lines: Whole | None = Field(None, ge=0, le=1_000_000)
 
 
 class IngestOptions(_Given):
@@ -36,7 +44,7 @@ class IngestOptions(_Given):
     recipe: str | dict[str, Any] | None = Field(None, description="`careful`, `complete`, or a recipe as a mapping.")
     output_format: Literal["parquet", "csv", "jsonl"] = "parquet"
     reading: Reading = Field(default_factory=lambda: Reading.model_validate({}))
-    priority: int = Field(0, ge=-9, le=9, description="Among the jobs of the tenant: larger ones first.")
+    priority: Whole = Field(0, ge=-9, le=9, description="Among the jobs of the tenant: larger ones first.")
     dataset: str | None = Field(None, max_length=200, description="Not supported yet.")
 
 
@@ -187,7 +195,7 @@ class Decided(BaseModel):
 class Undo(_Given):
     """Which changes to take back; the filters combine."""
 
-    row: int | None = Field(None, ge=0, le=2**63 - 1)
+    row: Whole | None = Field(None, ge=0, le=2**63 - 1)
     column: str | None = Field(None, max_length=512)
     rule: str | None = Field(None, max_length=100)
     cluster: str | None = Field(None, max_length=63)
@@ -232,7 +240,7 @@ class AuditHead(BaseModel):
 class Cell(_Given):
     """A cell by its row, from 0, and its column."""
 
-    row: int = Field(ge=0, le=2**63 - 1)
+    row: Whole = Field(ge=0, le=2**63 - 1)
     column: str = Field(min_length=1, max_length=512)
     source: str | None = Field(None, max_length=1000)
 
