@@ -56,9 +56,9 @@ class Service:
         return subprocess.Popen([sys.executable, "-m", "data_sanitizer.cli", "worker", *arguments], env=environment, stdout=log, stderr=log)
 
     @contextmanager
-    def working(self, count: int = 1, **settings: Any) -> Iterator[list[subprocess.Popen[bytes]]]:
+    def working(self, count: int = 1, lanes: str = "small,large", **settings: Any) -> Iterator[list[subprocess.Popen[bytes]]]:
         """Workers that go on until the block ends; they have to end well when they are told to."""
-        workers = [self.worker(**settings) for _ in range(count)]
+        workers = [self.worker("--lanes", lanes, **settings) for _ in range(count)]
         try:
             yield workers
         finally:
