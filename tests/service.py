@@ -80,6 +80,13 @@ class Service:
             time.sleep(0.05)
         return found
 
+    def until_logged(self, word: str, seconds: float = 60) -> None:
+        """Wait until a worker has said something."""
+        until = time.monotonic() + seconds
+        while word not in self.log():
+            assert time.monotonic() < until, self.log()
+            time.sleep(0.05)
+
     def log(self) -> str:
         return (self.folder / "worker.log").read_text()
 
