@@ -1,146 +1,125 @@
-"""The service for tests: in this process with a client that speaks to it directly, or as processes of its own."""
+"""A service for tests: a database, a folder as object store, jobs put into it, and real worker processes."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-import httpx
-from starlette.testclient import TestClient
+import sqlalchemy as sa
 
-from data_sanitizer import run_folder
-from data_sanitizer.administration import new_key
-from data_sanitizer.api.service import Service
-from data_sanitizer.api_server import create_app
-from data_sanitizer.client import Client
-from data_sanitizer.pipeline.sanitize import RunOptions, sanitize
-from data_sanitizer.recipe import load_recipe
-from data_sanitizer.settings import ApiSettings
-from data_sanitizer.storage_backend import SqliteConfig, StorageBackend
-from data_sanitizer.stores import Location, Stores
-from data_sanitizer.stores._stream import StoredSource
-from tests.contract.servers import free_port
+from data_sanitizer import bootstrap, storage
+from data_sanitizer.publication import MANIFEST
+from data_sanitizer.run_folder import sha256
+from data_sanitizer.settings import PREFIX, ServiceSettings
+from data_sanitizer.storage._statements import new_id
+from data_sanitizer.storage.schema import FINAL_STATES, audit_logs, jobs, outbox
+from data_sanitizer.storage_backend import Job, StorageBackend
 
-TABLE = b"id,name,city,amount\n" + b"".join(
-    f"{n},{name},{city},{n}.50\n".encode()
-    for n, (name, city) in enumerate([("Ann Lee", "Rome"), (" Bob Ray ", "Oslo"), ("Cy Dent", "N/A"), ("Ann Lee", "Rome")] * 3)
-) + b"0,Ann Lee,Rome,0.50\n"  # fmt: skip
+LEASE = 1.5
 
 
-@dataclass
-class Api:
-    """The API in this process."""
+class Service:
+    """A database that is at the newest version, and a folder."""
 
-    http: TestClient
-    storage: StorageBackend
-    settings: ApiSettings
-    root: Location
+    def __init__(self, database: str, folder: Path) -> None:
+        self.database, self.folder = database, folder
+        self.settings = ServiceSettings(object_store=str(folder / "objects"))
+        self.root = bootstrap.object_store(self.settings)
+        self.backend = StorageBackend(storage.configured(database), retry_for=20)
 
-    def key(self, tenant: str = "a", *scopes: str, **when: Any) -> dict[str, str]:
-        """The header of a new key."""
-        return {"X-API-Key": new_key(self.storage, self.settings, tenant, "test", scopes, **when)}
+    def submit(self, tenant: str, tables: Sequence[Path], *, lane: str = "small", **options: Any) -> UUID:
+        """Upload tables and make a job of them."""
+        self.backend.create_tenant(tenant)
+        job, objects = new_id(), []
+        for number, table in enumerate(tables):
+            data, key = table.read_bytes(), f"{tenant}/jobs/{job}/input/{number}"
+            self.root.store.write((self.root / key).key, [data])
+            objects.append({"key": key, "name": table.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+        told = {"recipe": "careful", "output_format": "parquet", **options}
+        return self.backend.create_job(tenant, source={"objects": objects}, options=told, lane=lane, job_id=job)
 
-    def ingest(self, key: dict[str, str], data: bytes = TABLE, name: str = "t.csv", **more: Any) -> httpx.Response:
-        tenant = key["X-API-Key"].partition(":")[0]
-        headers = {**key, **more.pop("headers", {})}
-        return self.http.post(f"/api/v1/datasets/{tenant}/ingest", headers=headers, files={"file": (name, data)}, data=more)
+    def worker(self, *arguments: str, fault: str = "", **settings: Any) -> subprocess.Popen[bytes]:
+        """A worker process."""
+        told = {"database_url": self.database, "object_store": str(self.folder / "objects"), "lease_seconds": LEASE, "poll_seconds": 0.2,
+                "checkpoint_seconds": 0, "job_threads": 1, "retry_for": 20, "tenant_jobs": 100, "fault": fault, **settings}  # fmt: skip
+        environment = os.environ | {PREFIX + name.upper(): str(value) for name, value in told.items()}
+        log = (self.folder / "worker.log").open("ab")
+        return subprocess.Popen([sys.executable, "-m", "data_sanitizer.cli", "worker", *arguments], env=environment, stdout=log, stderr=log)
 
-    def finished(self, key: dict[str, str], data: bytes = TABLE, output_format: str = "parquet", recipe: str = "careful") -> str:
-        """A job that a stand-in for the workers has run, with the same pipeline."""
-        job = self.ingest(key, data, output_format=output_format, recipe=recipe).json()["job_id"]
-        run_waiting(self.storage, self.root, key["X-API-Key"].partition(":")[0])
-        return str(job)
-
-    def get(self, path: str, key: dict[str, str], **parameters: Any) -> httpx.Response:
-        return self.http.get(f"/api/v1{path}", headers=key, params=parameters)
-
-
-@contextmanager
-def in_process(folder: Path, **changes: Any) -> Iterator[Api]:
-    """The API on SQLite and a folder; `changes` are settings that are not as usual."""
-    pepper = folder / "pepper"
-    pepper.write_text(secrets.token_hex(16))
-    settings = ApiSettings(**{"pepper_file": str(pepper), "rate_store": "memory", "key_requests": 100_000, **changes})
-    storage = StorageBackend(SqliteConfig(folder / "service.db"))
-    storage.migrate()
-    root = Stores().location(f"file://{folder}/objects")
-    app = create_app(lambda: Service.started(storage, root, settings))
-    with TestClient(app, raise_server_exceptions=False) as http:
-        yield Api(http, storage, settings, root)
-
-
-def run_waiting(storage: StorageBackend, root: Location, tenant: str) -> None:
-    """Run what is queued, in this process."""
-    for job in storage.list_jobs(tenant, states=("queued",)):
-        prefix = f"{tenant}/jobs/{job.id}/attempt-1"
-        run = Path("/") / (root / prefix).key
-        places = [(root / told["key"], told["name"]) for told in job.source["objects"]]
-        inputs = [StoredSource(place, place.store.find(place.key), name) for place, name in places]
-        sanitize(inputs, run, load_recipe(job.options["recipe"]), RunOptions(job.options["output_format"]))
-        files = {p.name: {"bytes": p.stat().st_size, "sha256": run_folder.sha256(p)} for p in run.iterdir()}
-        result = {"prefix": prefix, "rows": run_folder.read_manifest(run)["rows"], "files": files}
-        storage.update_job_status(tenant, job.id, "success", result=result, manifest_sha256=files["manifest.json"]["sha256"])
-
-
-@dataclass
-class Running:
-    """The service as it is started by `data-sanitizer serve`."""
-
-    url: str
-    folder: Path
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    @property
-    def key(self) -> str:
-        return (self.folder / "default.key").read_text().strip()
-
-    def client(self, key: str | None = None, **more: Any) -> Client:
-        return Client(self.url, key or self.key, **more)
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command of the operator, on the same folder."""
-        more = {"DATA_SANITIZER_DATABASE_URL": f"sqlite:///{self.folder}/service.db", "DATA_SANITIZER_PEPPER_FILE": f"{self.folder}/pepper",
-                "DATA_SANITIZER_URL": self.url, "DATA_SANITIZER_API_KEY": self.key}  # fmt: skip
-        return subprocess.run([sys.executable, "-m", "data_sanitizer.cli", *arguments], capture_output=True, text=True, timeout=120,
-                              env={**os.environ, **more}, check=False)  # fmt: skip
-
-
-@contextmanager
-def served(folder: Path, *arguments: str, settings: Sequence[tuple[str, str]] = ()) -> Iterator[Running]:
-    """`data-sanitizer serve` on a new folder and a free port, until the block ends; then it is asked to stop, and has to."""
-    port, log = free_port(), folder / "serve.log"
-    command = [sys.executable, "-m", "data_sanitizer.cli", "serve", "--data", str(folder / "data"), "--port", str(port), *arguments]
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, env={**os.environ, **dict(settings)})
-    try:
-        _answers(f"http://127.0.0.1:{port}/api/v1/health/live", process, log)
-        yield Running(f"http://127.0.0.1:{port}", folder / "data", process, log)
-    finally:
-        process.terminate()
+    @contextmanager
+    def working(self, count: int = 1, lanes: str = "small,large", **settings: Any) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """Workers that go on until the block ends; they have to end well when they are told to."""
+        workers = [self.worker("--lanes", lanes, **settings) for _ in range(count)]
         try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
+            yield workers
+        finally:
+            for worker in workers:
+                worker.send_signal(signal.SIGTERM)
+            codes = [worker.wait(30) for worker in workers]
+        assert set(codes) <= {0, -signal.SIGKILL}
 
+    def ended(self, tenant: str, job: UUID, seconds: float = 60) -> Job:
+        """The job when it has ended."""
+        return self.until(tenant, job, lambda found: found.state in FINAL_STATES, seconds)
 
-def _answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 90
-    while time.monotonic() < until:
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(url, timeout=2).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(log.read_text())
+    def until(self, tenant: str, job: UUID, reached: Any, seconds: float = 60) -> Job:
+        """The job when it is as it shall be."""
+        until = time.monotonic() + seconds
+        while not reached(found := self.backend.get_job(tenant, job)):
+            if time.monotonic() > until:
+                raise AssertionError(f"{found}\n{self.log()[-3000:]}")
+            time.sleep(0.05)
+        return found
+
+    def until_logged(self, word: str, seconds: float = 60) -> None:
+        """Wait until a worker has said something."""
+        until = time.monotonic() + seconds
+        while word not in self.log():
+            assert time.monotonic() < until, self.log()
+            time.sleep(0.05)
+
+    def log(self) -> str:
+        return (self.folder / "worker.log").read_text()
+
+    def ends_told(self, tenant: str, job: UUID) -> tuple[int, int]:
+        """How many entries of the audit log, and how many messages, tell of the end of a job."""
+        with self.backend._database.transaction(tenant) as connection:
+            audited = sa.select(sa.func.count()).where(audit_logs.c.tenant_id == tenant, audit_logs.c.subject == str(job))
+            sent = [row.payload["job_id"] for row in connection.execute(sa.select(outbox.c.payload).where(outbox.c.tenant_id == tenant))]
+            return connection.execute(audited).scalar_one(), sent.count(str(job))
+
+    def move(self, tenant: str, job: UUID, lane: str) -> None:
+        """Put a job into another lane."""
+        with self.backend._database.transaction(tenant) as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.tenant_id == tenant, jobs.c.id == job).values(lane=lane))
+
+    def files(self, tenant: str, job: UUID) -> list[str]:
+        """The objects of a job, as they are named below it."""
+        start = (self.root / f"{tenant}/jobs/{job}/").key
+        return [found.key.removeprefix(start) for found in self.root.store.listed(start)]
+
+    def must_be_sound(self, tenant: str, job: UUID, manifest: str, state: str = "success") -> None:
+        """What holds of every job that has ended, whatever happened to its workers."""
+        found = self.ended(tenant, job)
+        assert found.state == state, (found.error, self.log()[-3000:])
+        assert self.ends_told(tenant, job) == (1, 1)
+        self.backend.verify_audit_log(tenant)
+        if state != "success":
+            assert found.result is None
+            return
+        assert found.result
+        assert found.manifest_sha256 == found.result["manifest_sha256"] == manifest
+        place = self.folder / "objects" / found.result["prefix"]
+        assert sha256(place / MANIFEST) == manifest
+        assert {name: sha256(place / name) for name in found.result["files"]} == {n: f["sha256"] for n, f in found.result["files"].items()}
+        rows = found.result["rows"]
+        assert rows["in"] == rows["kept"] + rows["merged"] + rows["quarantined"]

@@ -142,6 +142,8 @@ class ServiceSettings:
     job_seconds: float = _setting(86_400.0, "How long one attempt at a job may take.")
     checkpoint_seconds: float = _setting(5.0, "What took a job this long is kept, and not done again after a crash.")
     drain_seconds: float = _setting(10.0, "How long a worker that is told to stop goes on with the chunk at hand.")
+    reconcile_seconds: float = _setting(600.0, "How often a worker looks for objects that no job needs any more.")
+    keep_orphans_seconds: float = _setting(86_400.0, "How old an upload without a job has to be until it is removed.")
     job_memory: int = _setting(1 << 30, "Bytes of memory that a job is reckoned with, as `--memory-limit` of the command.")
     job_threads: int = _setting(0, "Threads that a job uses; 0 means one a core.")
     work_folder: str = _setting("", "Where jobs keep what they work on; the system's folder for temporary files, where not set.")

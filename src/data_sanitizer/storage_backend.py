@@ -175,6 +175,26 @@ class StorageBackend(Requests):
 
         return self._run(tenant_id, work)
 
+    def tenant_names(self) -> list[str]:
+        """All tenants."""
+        return self._read(EVERY_TENANT, _jobs.tenant_names)
+
+    def job_places(self, tenant_id: str) -> dict[UUID, tuple[str, str | None]]:
+        """The state of each job of a tenant, and the prefix of its result in the object store."""
+        return self._read(tenant_id, lambda c: _leases.places(c, tenant_id))
+
+    def abandon_jobs(self, tenant_id: str, seconds: float) -> list[UUID]:
+        """End the jobs whose upload was begun so long ago and never completed; gives them."""
+
+        def work(connection: sa.Connection) -> list[UUID]:
+            error = {"code": "upload-abandoned", "title": "The upload was begun and never completed. Send it again.", "retryable": False}
+            found = _leases.abandon(connection, tenant_id, seconds, error)
+            for job in found:
+                self._ended(connection, tenant_id, job, "failed", "reconciler")
+            return found
+
+        return self._run(tenant_id, work)
+
     def _ended(self, connection: sa.Connection, tenant: str, job: UUID, state: str, actor: str) -> None:
         told = {"actor": actor, "action": f"job.{state}", "subject": str(job), "detail": {}}
         _audit.append(connection, tenant, uuid5(job, "ended"), self._audit_key, told)

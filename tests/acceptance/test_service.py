@@ -18,7 +18,7 @@ import xlsxwriter
 from data_sanitizer import Client, errors
 from data_sanitizer.pipeline.sanitize import RunOptions, sanitize
 from data_sanitizer.recipe import load_recipe
-from tests.service import Running, served
+from tests.api import Running, served
 
 TABLE = pl.DataFrame(
     {

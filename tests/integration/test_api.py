@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from python_calamine import CalamineWorkbook
 
-from tests.service import TABLE, Api, in_process
+from tests.api import TABLE, Api, in_process
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from data_sanitizer.api.documentation import described
 from data_sanitizer.api_server import create_app
-from tests.service import Api, in_process
+from tests.api import Api, in_process
 
 OPERATIONS = [(path, method.upper()) for path, methods in described(create_app())["paths"].items() for method in methods]
 

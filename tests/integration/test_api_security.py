@@ -24,7 +24,7 @@ from data_sanitizer import errors, logs, settings
 from data_sanitizer.api import gate
 from data_sanitizer.api.service import Service
 from data_sanitizer.api_server import create_app
-from tests.service import TABLE, Api, in_process
+from tests.api import TABLE, Api, in_process
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +265,7 @@ def test_t29_a_name_is_shown_and_never_a_path(api: Api, key: dict[str, str], nam
 @pytest.mark.parametrize("name", ['ä"; x.csv', "a;b=c.csv"])
 def test_t29_the_name_of_a_download_is_encoded(api: Api, key: dict[str, str], name: str) -> None:
     answer = api.http.post("/api/v1/datasets/a/ingest", headers=key, params={"filename": name}, content=TABLE)
-    from tests.service import run_waiting
+    from tests.api import run_waiting
 
     run_waiting(api.storage, api.root, "a")
     told = api.get(f"/jobs/{answer.json()['job_id']}/download", key).headers["content-disposition"]

@@ -29,6 +29,20 @@ def test_duplicates_are_removed_and_households_are_not(rows: int, share: float) 
     assert result.figures.kind == "clear" or share == 0
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_column_that_another_one_determines_does_not_tell_duplicates_apart(seed: int) -> None:
+    table, entities = people(4000, seed, households=0.5)
+    dice = np.random.default_rng(seed)
+    amount = pl.Series([f"{k * 7919 % 4001}.{k % 97:02d}" for k in entities])
+    batch = np.array([sum(map(ord, city or "")) % 7 for city in table["city"]])
+    batch = np.where(dice.random(table.height) < 0.01, (batch + 1) % 7, batch)
+    source = pl.Series([f"customer record imported from the old system in batch {b}" for b in batch])
+    result = found(table.with_columns(amount=amount, source=source))
+    precision, recall = figures(result.kept, entities)
+    assert precision >= 0.99
+    assert recall >= 0.95
+
+
 def test_households_are_named_as_related(households: tuple[pl.DataFrame, np.ndarray]) -> None:
     table, entities = households
     result = found(table)

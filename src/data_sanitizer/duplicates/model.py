@@ -31,6 +31,7 @@ _LEAST: Final = 1e-3
 _APART: Final = 0.25  # of related pairs agree in a column: too few for duplicates
 _NUMBERED: Final = 2.0  # rows that share a cell by chance, at most, in a column that numbers the rows
 _TELLING: Final = 4.0  # bits: less says nothing about identity
+_SHARES: Final = 1 << 20  # of a pair, in which it is counted
 SURE: Final = 6.63  # bits, a posterior of 0.99
 _Masked = NDArray[np.int64]
 
@@ -213,9 +214,7 @@ def _apart(model: Model, sample: Sample) -> tuple[Model | None, tuple[int, ...]]
     else, as twins, sizes of an article, or courses of a student. A column of few bits does so only if all else is nearly equal, since
     rows of one entity may well come from different sources; one that numbers the rows never does, since a copy may have got a new number.
     """
-    patterns = _patterns(model, sample)
-    duplicate = _odds(_likelihoods(model, *patterns.evidence))[0]
-    counts = _counted(model, patterns, duplicate * patterns.counts)[:, 1:]
+    counts = _agreement(model, sample)
     filled = np.maximum(counts.sum(axis=1), 1e-9)
     differ = (counts * model.against()[:, 1:]).sum(axis=1) / filled
     unequal = 1 - counts[np.arange(len(counts)), model.chance.exact - 1] / filled
@@ -235,7 +234,19 @@ def _apart(model: Model, sample: Sample) -> tuple[Model | None, tuple[int, ...]]
     columns = tuple(found)
     if not found or differ[found].max() < 0.5:
         return None, columns
+    patterns = _patterns(model, sample)
+    duplicate = _odds(_likelihoods(model, *patterns.evidence))[0]
     return _restarted(model, patterns, duplicate * patterns.counts, found[int(differ[found].argmax())]), columns
+
+
+def _agreement(model: Model, sample: Sample) -> Floats:
+    """The supposed duplicates by column and level from 1 on, of shape (columns, K - 1), equal cells that are no evidence included: without
+    them a column that another one determines would seem to differ in all duplicates. Whole numbers: sums that no order of pairs changes.
+    """
+    mass = np.round(model.posteriors(sample.levels, sample.prints)[0] * (_SHARES * sample.scale))
+    columns, levels = model.duplicates.shape
+    counts = [np.bincount(sample.levels[:, column], mass, levels) for column in range(columns)]
+    return np.asarray(np.stack(counts)[:, 1:] / _SHARES)
 
 
 def _restarted(model: Model, patterns: _Patterns, mass: Floats, column: int) -> Model:

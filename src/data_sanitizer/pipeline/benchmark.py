@@ -169,9 +169,6 @@ def _floor() -> Callable[[Path, Path], dict[str, float]]:
 
 def _cleaning(near_duplicates: bool) -> Callable[[Path, Path], dict[str, float]]:
     """The cleaning with the careful recipe, imported and ready: a call gives its seconds by stage."""
-    from data_sanitizer.sandbox import process
-
-    process.prepare()  # as the command does: the reader's libraries load while ours do
     from data_sanitizer.pipeline.sanitize import sanitize
     from data_sanitizer.recipe import load_recipe
 
@@ -194,6 +191,10 @@ def _cpu_seconds() -> float:
 
 def _measure(what: str, source: str, target: str, near_duplicates: str) -> None:
     """The measured process: import, start the clock, work, print what it took."""
+    if what == CLEAN:
+        from data_sanitizer.sandbox import process
+
+        process.prepare()  # as the command does: the reader's libraries load while ours do
     work = _floor() if what == FLOOR else _cleaning(json.loads(near_duplicates))
     cpu, start = _cpu_seconds(), time.perf_counter()
     stages = work(Path(source), Path(target))

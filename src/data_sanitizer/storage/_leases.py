@@ -18,7 +18,7 @@ from data_sanitizer.storage import _jobs, _outbox, _tallies
 from data_sanitizer.storage._jobs import COLUMNS, Job
 from data_sanitizer.storage._statements import changed, insert
 from data_sanitizer.storage._types import now
-from data_sanitizer.storage.schema import FINAL_STATES, job_chunks, jobs, tenants
+from data_sanitizer.storage.schema import job_chunks, jobs, tenants
 
 MOST_CRASHES: Final = 3  # in a row, without anything done in between
 FINISHED: Final = "job.finished"  # topic of the messages about jobs that ended
@@ -167,6 +167,22 @@ def request_cancel(connection: sa.Connection, tenant: str, job: UUID) -> str:
     return _jobs.get(connection, tenant, job).state
 
 
+def abandon(connection: sa.Connection, tenant: str, seconds: float, error: Mapping[str, Any]) -> list[UUID]:
+    """End the jobs whose upload was begun so long ago and never completed; gives them."""
+    old = (jobs.c.tenant_id == tenant, jobs.c.state == "accepted", jobs.c.created_at < now(-seconds))
+    change = sa.update(jobs).where(*old).values(state="failed", error=error, finished_at=now(), updated_at=now())
+    found = list(connection.execute(change.returning(jobs.c.id)).scalars())
+    for job in found:
+        _ended(connection, tenant, job, "failed")
+    return found
+
+
+def places(connection: sa.Connection, tenant: str) -> dict[UUID, tuple[str, str | None]]:
+    """The state of every job of a tenant, and the prefix of its result where it has one."""
+    found = connection.execute(sa.select(jobs.c.id, jobs.c.state, jobs.c.result).where(jobs.c.tenant_id == tenant))
+    return {job: (state, result["prefix"] if result else None) for job, state, result in found}
+
+
 def _ended(connection: sa.Connection, tenant: str, job: UUID, state: str) -> None:
     _outbox.put(connection, tenant, FINISHED, {"event": f"job.{state}", "job_id": str(job), "state": state})
     row = connection.execute(sa.select(*COLUMNS).where(*_row(tenant, job))).one()
@@ -184,8 +200,3 @@ def _row(tenant: str, job: UUID) -> tuple[Any, ...]:
 
 def _held(tenant: str, job: UUID, token: UUID) -> tuple[Any, ...]:
     return (*_row(tenant, job), jobs.c.lease_token == token, jobs.c.lease_until > now(), jobs.c.state == "running")
-
-
-def is_final(state: str) -> bool:
-    """Whether a job in this state has ended."""
-    return state in FINAL_STATES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +26,13 @@ def insert(connection: sa.Connection, table: sa.Table) -> Any:
 def changed(connection: sa.Connection, statement: Any) -> int:
     """Execute a statement that writes; gives how many rows it wrote."""
     return int(connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount)
+
+
+def staging(table: sa.Table, columns: Iterable[str], **options: Any) -> sa.Table:
+    """A temporary table, not made yet, with these columns of `table` and `place`, their number from 0."""
+    kept = (sa.Column(name, table.c[name].type) for name in columns)
+    name = f"stage_{table.name}_{uuid.uuid4().hex[:8]}"
+    return sa.Table(name, sa.MetaData(), sa.Column("place", sa.Integer), *kept, prefixes=["TEMPORARY"], **options)
 
 
 def new_id() -> uuid.UUID:

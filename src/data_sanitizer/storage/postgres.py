@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from data_sanitizer.errors import DatabaseBusy, DatabaseUnreachable, PackageMissing, StorageUnknown
 from data_sanitizer.storage._faults import translated
+from data_sanitizer.storage._statements import staging
 from data_sanitizer.storage._types import Key128
 
 if TYPE_CHECKING:
@@ -75,8 +75,9 @@ class PostgresConfig:
 
 
 def configure(url: str, **settings: Any) -> PostgresConfig:
-    """The configuration that a URL names."""
-    return PostgresConfig.from_url(url, **settings)
+    """The configuration that a URL names; settings that only a file has say nothing here."""
+    known = {f.name for f in fields(PostgresConfig)}
+    return PostgresConfig.from_url(url, **{k: v for k, v in settings.items() if k in known})
 
 
 def connect(config: PostgresConfig) -> PostgresDatabase:
@@ -138,10 +139,7 @@ class PostgresDatabase:
 
         from data_sanitizer.storage._binary_copy import HEADER, TRAILER, fields, packed
 
-        stage = sa.Table(
-            f"stage_{table.name}_{uuid.uuid4().hex[:8]}", sa.MetaData(), sa.Column("place", sa.Integer),
-            *(sa.Column(name, table.c[name].type) for name in columns), prefixes=["TEMPORARY"], postgresql_on_commit="DROP",
-        )  # fmt: skip
+        stage = staging(table, columns, postgresql_on_commit="DROP")
         stage.create(connection)
         places = np.arange(len(next(iter(columns.values()))))
         data = packed([fields(values, _width(stage.c[name].type)) for name, values in [("place", places), *columns.items()]])

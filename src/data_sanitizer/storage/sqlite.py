@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from data_sanitizer.errors import SchemaOutdated, StorageUnknown
 from data_sanitizer.storage._faults import translated
+from data_sanitizer.storage._statements import staging
 
 SCHEMES: Final = ("sqlite",)
 
@@ -75,10 +75,7 @@ class SqliteDatabase:
 
     def stage(self, connection: sa.Connection, table: sa.Table, columns: Mapping[str, pl.Series | NDArray[Any]]) -> sa.Table:
         """Many rows into a temporary table."""
-        stage = sa.Table(
-            f"stage_{table.name}_{uuid.uuid4().hex[:8]}", sa.MetaData(), sa.Column("place", sa.Integer),
-            *(sa.Column(name, table.c[name].type) for name in columns), prefixes=["TEMPORARY"],
-        )  # fmt: skip
+        stage = staging(table, columns)
         stage.create(connection)
         rows = zip(range(len(next(iter(columns.values())))), *(_values(c) for c in columns.values()), strict=True)
         driver: Any = connection.connection.driver_connection

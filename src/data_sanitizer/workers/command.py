@@ -17,7 +17,8 @@ from data_sanitizer.workers.loop import Worker
 @click.option("--lanes", default="small,large", show_default=True, help="The lanes of the queue that this worker serves.")
 @click.option("--once", is_flag=True, help="Work on one job, if one waits, and end.")
 @click.option("--drain", is_flag=True, help="Work until no job waits, and end.")
-def worker_command(lanes: str, once: bool, drain: bool) -> None:
+@click.option("--reconcile", is_flag=True, help="Remove the objects that no job needs any more, and end.")
+def worker_command(lanes: str, once: bool, drain: bool, reconcile: bool) -> None:
     """Work on the jobs of the service, one at a time. Start as many as the machine has cores, on as many machines as needed.
 
     Told to stop (SIGTERM), it gives the job at hand back at its next chunk; what was done of it is found again.
@@ -38,7 +39,9 @@ def worker_command(lanes: str, once: bool, drain: bool) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
         logs.tell("worker starts", lanes=lanes)
-        if once:
+        if reconcile:
+            worker.reconcile()
+        elif once:
             worker.once()
             worker.close()
         elif drain:

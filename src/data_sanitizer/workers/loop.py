@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 
-from data_sanitizer import logs
+from data_sanitizer import bootstrap, logs
 from data_sanitizer.errors import EnvironmentFailed
 from data_sanitizer.ports import Queue
 from data_sanitizer.settings import ServiceSettings
+from data_sanitizer.storage.schema import FINAL_STATES
 from data_sanitizer.storage_backend import Job, StorageBackend
+from data_sanitizer.workers import reconciler
 from data_sanitizer.workers.process import WorkProcess
 from data_sanitizer.workers.supervisor import Supervisor
 
@@ -20,6 +24,7 @@ class Worker:
     def __init__(self, backend: StorageBackend, service: ServiceSettings, queue: Queue, lanes: Sequence[str]) -> None:
         self._backend, self._service, self._queue, self._lanes = backend, service, queue, tuple(lanes)
         self._spare: WorkProcess | None = None
+        self._root, self._reconciled = bootstrap.object_store(service), time.monotonic()
         self.stop = threading.Event()
 
     def serve(self) -> None:
@@ -28,6 +33,8 @@ class Worker:
             while not self.stop.is_set():
                 if not self.once():
                     self._queue.wait(self._service.poll_seconds)
+                if time.monotonic() - self._reconciled > self._service.reconcile_seconds:
+                    self.reconcile()
         finally:
             self.close()
 
@@ -48,8 +55,21 @@ class Worker:
             self._spare = self._spare or WorkProcess()
             return False
         process, self._spare = self._spare or WorkProcess(), None
-        Supervisor(self._backend, self._service, job, self.stop).run(process)
+        ended = Supervisor(self._backend, self._service, job, self.stop).run(process)
+        if ended in FINAL_STATES:
+            with suppress(EnvironmentFailed):  # what stays is found by `reconcile`
+                reconciler.tidy(self._backend, self._root, job.tenant_id, job.id)
         return True
+
+    def reconcile(self) -> None:
+        """Remove what no job needs any more; the next time does what could not be done now."""
+        self._reconciled = time.monotonic()
+        try:
+            removed = reconciler.reconcile(self._backend, self._root, self._service.keep_orphans_seconds)
+        except EnvironmentFailed as error:
+            logs.tell("cannot reconcile", error=error.code)
+            return
+        logs.tell("reconciled", removed=removed)
 
     def close(self) -> None:
         """End the process that waits for a job."""
