@@ -1,4 +1,4 @@
-"""The cleaned table in other formats: what a spreadsheet takes for a formula is guarded, nothing else is touched, and it can be taken back."""
+"""The cleaned table in other formats: what looks like a formula is guarded, nothing else is touched, and it can be taken back."""
 
 from __future__ import annotations
 
@@ -15,8 +15,37 @@ from python_calamine import CalamineWorkbook
 from data_sanitizer import errors
 from data_sanitizer.pipeline.exports import export
 
-RISKY = ['=HYPERLINK("http://x")', "+cmd|' /C calc'!A0", "-2+3", "@SUM", "@SUM(1)", "\t=1", "\r=1", "\0=", "=", "-1+cmd", "+1*2", "'=1", "''-x()"]
-PLAIN = ["-5", "+49 30 1", "@bob", "@Anna_B", "-1,234.50", "+1.5e3", "-12 %", "+49 (0)30-123 45", "-0044-03-15", "a=b", "'ok", "", "N/A", " =1"]
+RISKY = [
+    '=HYPERLINK("http://x")',
+    "+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM",
+    "@SUM(1)",
+    "\t=1",
+    "\r=1",
+    "\0=",
+    "=",
+    "-1+cmd",
+    "+1*2",
+    "'=1",
+    "''-x()",
+]
+PLAIN = [
+    "-5",
+    "+49 30 1",
+    "@bob",
+    "@Anna_B",
+    "-1,234.50",
+    "+1.5e3",
+    "-12 %",
+    "+49 (0)30-123 45",
+    "-0044-03-15",
+    "a=b",
+    "'ok",
+    "",
+    "N/A",
+    " =1",
+]
 
 
 def cells(path: Path) -> list[str]:
