@@ -329,9 +329,9 @@ def test_t33_jobs_and_bytes_of_a_tenant_are_bounded(tmp_path: Path) -> None:
 
 
 SOURCES = [
-    "file:///etc/passwd", "gopher://x/", "simplecache::file:///etc/passwd", "s3://in/a/k?endpoint_url=http://127.0.0.1", "https://u:p@h/x",
-    "s3://in/b/x.csv", "s3://in/ab/x.csv", "s3://other/a/x.csv", "s3://in/a/../b/x.csv", "s3://in/a/%2e%2e/b", "s3://in/a//x", "s3://in@x/a/b",
-    "s3://in:80/a/x", "s3://in/a/x\n", "S3://in/a/x", "s3://in/a/*.csv", "", "s3://in", "http://169.254.169.254/latest/meta-data",
+    "file:///etc/passwd", "gopher://x/", "simplecache::file:///etc/passwd", "s3://inbox/a/k?endpoint_url=http://127.0.0.1", "https://u:p@h/x",
+    "s3://inbox/b/x.csv", "s3://inbox/ab/x.csv", "s3://other/a/x.csv", "s3://inbox/a/../b/x.csv", "s3://inbox/a/%2e%2e/b", "s3://inbox/a//x", "s3://inbox@x/a/b",
+    "s3://inbox:80/a/x", "s3://inbox/a/x\n", "S3://in/a/x", "s3://inbox/a/*.csv", "", "s3://in", "http://169.254.169.254/latest/meta-data",
     "http://127.1/", "http://2130706433/", "http://0x7f000001/", "http://[::ffff:7f00:1]/", "http://[64:ff9b::a9fe:a9fe]/",
     "http://100.64.0.1/", "http://[fd00:ec2::254]/", "http://localhost./", "http://metadata.google.internal/",
 ]  # fmt: skip
@@ -342,7 +342,7 @@ def test_t34_t35_t39_only_allowed_places_are_fetched_and_nothing_else_is_asked(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     """No connection is made for any of them: opening one fails the test."""
-    with in_process(tmp_path_factory.mktemp("sources"), sources="s3://in/{tenant}/") as api:
+    with in_process(tmp_path_factory.mktemp("sources"), sources="s3://inbox/{tenant}/") as api:
         key = api.key("a")
         monkeypatch.setattr(socket, "create_connection", _no_connection)
         monkeypatch.setattr(socket.socket, "connect", _no_connection)

@@ -24,8 +24,8 @@ _PIECE: Final = 4 << 20
 def allowed(url: str, tenant: str, sources: str) -> str:
     """The URL, where the operator allows it to this tenant; raises source-not-allowed.
 
-    >>> allowed("s3://in/a/x.csv", "a", "s3://in/{tenant}/")
-    's3://in/a/x.csv'
+    >>> allowed("s3://inbox/a/x.csv", "a", "s3://inbox/{tenant}/")
+    's3://inbox/a/x.csv'
     """
     if not (parts := _FORM.fullmatch(url)):
         raise refused("source-not-allowed", what="Give s3://bucket/key or gs://bucket/key, without anything more.")
