@@ -5,6 +5,7 @@ Nothing is read or connected when this is imported; that happens when the applic
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -40,6 +41,7 @@ def create_app(make: Callable[[], Service] = from_environment) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         logs.set_up()
+        logging.getLogger("uvicorn.error").addFilter(gate.without_traceback)
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         app.state.service = await anyio.to_thread.run_sync(make)
         yield

@@ -56,9 +56,9 @@ class Gate:
             exchange.status = 499
         except Exception as error:
             logs.tell("request.broke", logging.ERROR, error=type(error).__name__, place=_place(error), **exchange.told())
-            if exchange.status:
-                raise
-            await problems.coded(Request(scope), "internal-error")(scope, receive, exchange.send)
+            if not exchange.status:
+                await problems.coded(Request(scope), "internal-error")(scope, receive, exchange.send)
+            raise
         finally:
             exchange.log()
 
@@ -170,23 +170,13 @@ async def of_framework(request: Request, error: Exception) -> Response:
 
 
 async def not_valid(request: Request, error: Exception) -> Response:
-    """The answer to a request that does not fit its schema: a pointer and a message for each fault, and never a value."""
+    """The answer to a request that does not fit its schema."""
     faults: Any = error.errors()  # type: ignore[attr-defined]
-    told = [{"pointer": _pointer(fault["loc"]), "message": _message(fault)} for fault in faults[:50]]
-    kinds = {fault["type"] for fault in faults}
-    body = [fault for fault in faults if fault["loc"][:1] == ("body",)]
-    if "json_invalid" in kinds:
-        return problems.coded(request, "bad-body", told, what="It is no valid JSON.")
-    if not body:
-        code = "not-found" if all(fault["loc"][:1] == ("path",) for fault in faults) else "bad-parameter"
-        return problems.coded(request, code, None if code == "not-found" else told, what="See `errors`.")
-    return problems.coded(request, "unknown-field" if kinds == {"extra_forbidden"} else "invalid-request", told)
+    code, told = problems.faulty(faults)
+    return problems.coded(request, code, told, what="See `errors`.")
 
 
-def _pointer(place: tuple[Any, ...]) -> str:
-    return "".join(f"/{str(part)[:100].replace('~', '~0').replace('/', '~1')}" for part in place[1:] or place)
-
-
-def _message(fault: dict[str, Any]) -> str:
-    """What pydantic says; a validator of ours speaks for itself."""
-    return str(fault["msg"]).removeprefix("Value error, ")[:300]
+def without_traceback(record: logging.LogRecord) -> bool:
+    """A filter: what went wrong stands in our own line; a traceback could quote what somebody sent."""
+    record.exc_info = record.exc_text = None
+    return True

@@ -13,12 +13,11 @@ from uuid import UUID
 
 import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from data_sanitizer.api import sources, uploads
 from data_sanitizer.api.access import Caller, Found, needs
-from data_sanitizer.api.problems import refused
+from data_sanitizer.api.problems import faulty, refused
 from data_sanitizer.api.schemas import Accepted, IngestFromSource, IngestOptions
 from data_sanitizer.api.service import Service
 from data_sanitizer.errors import DataSanitizerError, RecipeError
@@ -192,7 +191,8 @@ def _checked(kind: type[M], text: bytes) -> M:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()]) from error
+        reason, told = faulty([{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors()])
+        raise refused(reason, errors=told, what="It is no valid JSON.") from error
 
 
 def _no_number(name: str) -> None:

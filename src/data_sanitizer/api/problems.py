@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -104,6 +104,23 @@ def _message(error: errors.DataSanitizerError) -> str:
 def coded(request: Request, code: str, errors_: list[dict[str, str]] | None = None, **facts: Any) -> Response:
     """The answer of a code of the table."""
     return _response(request, code, PROBLEMS[code].detail.format(**facts), {"errors": errors_} if errors_ else {}, facts.get("headers"))
+
+
+def faulty(faults: Sequence[Any]) -> tuple[str, list[dict[str, str]] | None]:
+    """The code, and a pointer and a message for each fault that a schema found, and never a value."""
+    told = [{"pointer": _pointer(fault["loc"]), "message": str(fault["msg"])[:300]} for fault in faults[:50]]
+    kinds, places = {fault["type"] for fault in faults}, {fault["loc"][0] for fault in faults}
+    if "json_invalid" in kinds:
+        return "bad-body", told
+    if places == {"path"}:
+        return "not-found", None
+    if "body" not in places:
+        return "bad-parameter", told
+    return ("unknown-field" if kinds == {"extra_forbidden"} else "invalid-request"), told
+
+
+def _pointer(place: Sequence[Any]) -> str:
+    return "".join(f"/{str(part)[:100].replace('~', '~0').replace('/', '~1')}" for part in place[1:] or place)
 
 
 def _response(request: Request, code: str, detail: str | None = None, facts: Mapping[str, Any] | None = None, headers: Any = None,
