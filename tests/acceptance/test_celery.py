@@ -76,7 +76,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_a_message_wakes_a_worker_and_ten_of_it_do_no_harm(service: Service, table: Path) -> None:
     with redis_server() as port, celery_worker(service, f"redis://127.0.0.1:{port}/0", poll=300):
-        service.until_logged("ready")
+        service.until_logged("worker starts")
         messages = celery.connect(f"redis://127.0.0.1:{port}/0", None)
         first = service.submit("acme", [table])
         for _ in range(10):
