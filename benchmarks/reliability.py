@@ -1,7 +1,7 @@
 """Kills workers again and again, restarts the database, and counts what became of the jobs.
 
-python benchmarks/reliability.py                     SQLite, and Postgres where its programs are on this machine
-python benchmarks/reliability.py --jobs 200 --write  also puts the table into docs/reliability.md
+python -m benchmarks.reliability                     SQLite, and Postgres where its programs are on this machine
+python -m benchmarks.reliability --jobs 200 --write  also puts the table into docs/reliability.md
 
 Jobs are small tables. Every few seconds some of the workers, with all they have started, are killed by SIGKILL and others started in their
 place. At the end every job has to be done, with the bytes of a run without a fault.
@@ -22,8 +22,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-
-sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 from data_sanitizer import benchmark_generator
 from data_sanitizer.pipeline.sanitize import sanitize

@@ -44,9 +44,6 @@
     │   ├── SheetNotFound
     │   └── InputChanged
     ├── ReaderFailed               exit 5   a bug of ours
-    ├── JobFailed                  exit 3   a job of the service came to no result
-    │   ├── JobTimedOut
-    │   └── WorkerCrashed
     └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
         ├── DiskFull
         ├── OutputNotWritable
@@ -58,6 +55,9 @@
         ├── DatabaseRefused
         ├── SchemaOutdated
         ├── LeaseLost
+        ├── JobTimedOut
+        ├── WorkerCrashed
+        ├── WorkStopped
         ├── VectorsUnavailable
         └── ServiceRefused
 
@@ -298,22 +298,6 @@ class ReaderFailed(DataSanitizerError):
     """The reader of {path} met a bug in Data Sanitizer ({kind} at {place}). Please report it; the file itself need not be sent."""
 
 
-class JobFailed(DataSanitizerError):
-    """The job came to no result: {why}."""
-
-    exit_code = 3
-
-
-class JobTimedOut(JobFailed):
-    """The job took longer than {seconds} seconds. Split the table, or have the limit DATA_SANITIZER_JOB_SECONDS raised."""
-
-
-class WorkerCrashed(JobFailed):
-    """The job crashed {count} times in a row, the last time because {why}. It needs more memory than there is, or its data meets a bug:
-    try it with the command `data-sanitizer clean`, and report it where that crashes too.
-    """
-
-
 class EnvironmentFailed(DataSanitizerError):
     """{path}: {why}."""
 
@@ -361,6 +345,20 @@ class SchemaOutdated(EnvironmentFailed):
 
 class LeaseLost(EnvironmentFailed):
     """Job {job} is no longer held by this worker: its lease ended, or another took over. Drop the work; whoever holds it goes on."""
+
+
+class JobTimedOut(EnvironmentFailed):
+    """The job took longer than {seconds} seconds. Split the table, or have the limit DATA_SANITIZER_JOB_SECONDS raised."""
+
+
+class WorkerCrashed(EnvironmentFailed):
+    """The job crashed {count} times in a row, the last time because {why}. It needs more memory than there is, or its data meets a bug:
+    try it with the command `data-sanitizer clean`, and report it where that crashes too.
+    """
+
+
+class WorkStopped(EnvironmentFailed):
+    """The worker was told to stop. The job goes on with another one, where this one ended; nothing is to be done."""
 
 
 class VectorsUnavailable(EnvironmentFailed):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from data_sanitizer.errors import DatabaseUnreachable
 
@@ -47,7 +47,8 @@ def _hang() -> None:
 
 
 def _full() -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        full.write(b"0")
 
 
 def _raise() -> None:

@@ -53,7 +53,7 @@ def celery_worker(service: Service, url: str, poll: float) -> Iterator[subproces
     told = {"database_url": service.database, "object_store": str(service.folder / "objects"), "broker_url": url, "poll_seconds": poll,
             "lease_seconds": LEASE}  # fmt: skip
     environment = os.environ | {PREFIX + name.upper(): str(value) for name, value in told.items()}
-    command = [sys.executable, "-m", "celery", "-A", "data_sanitizer.workers", "worker", "--concurrency", "2"]
+    command = [sys.executable, "-m", "celery", "-A", "data_sanitizer.workers", "worker", "--concurrency", "1"]
     with (service.folder / "worker.log").open("ab") as log:
         worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=service.folder)
     try:
@@ -76,7 +76,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_a_message_wakes_a_worker_and_ten_of_it_do_no_harm(service: Service, table: Path) -> None:
     with redis_server() as port, celery_worker(service, f"redis://127.0.0.1:{port}/0", poll=300):
-        service.until_logged("ready")
+        service.until_logged("worker starts")
         messages = celery.connect(f"redis://127.0.0.1:{port}/0", None)
         first = service.submit("acme", [table])
         for _ in range(10):
@@ -101,7 +101,7 @@ def test_without_its_broker_everything_is_done_all_the_same(service: Service, ta
 
 def test_on_rabbitmq_the_queue_is_a_quorum_queue() -> None:
     app = celery.application("amqp://guest@127.0.0.1//")
-    (queue,) = app.conf.task_queues
+    queue = app.amqp.queues[celery.QUEUE]
     assert queue.queue_arguments == {"x-queue-type": "quorum"}
     assert queue.durable
     assert app.conf.broker_transport_options == {"confirm_publish": True}

@@ -23,14 +23,12 @@ def connect(url: str, server: Mapping[str, Any] | None) -> Messages:
 def application(url: str) -> Any:
     """The application of Celery for a broker: no results, no message held while work goes on, on RabbitMQ a quorum queue."""
     from celery import Celery
-    from kombu import Queue
 
     app = Celery("data_sanitizer", broker=url, set_as_current=False)
-    arguments = {"x-queue-type": "quorum"} if url.startswith("amqp") else {}
+    rabbit = url.startswith("amqp")
     app.conf.update(
-        task_default_queue=QUEUE, task_queues=[Queue(QUEUE, durable=True, queue_arguments=arguments)], task_ignore_result=True,
-        task_default_queue_type="quorum" if arguments else "classic",
-        worker_detect_quorum_queues=True, broker_transport_options={"confirm_publish": True} if arguments else {"socket_timeout": 5},
+        task_default_queue=QUEUE, task_default_queue_type="quorum" if rabbit else "classic", task_ignore_result=True,
+        worker_detect_quorum_queues=True, broker_transport_options={"confirm_publish": True} if rabbit else {"socket_timeout": 5},
         worker_prefetch_multiplier=1, task_acks_late=False, worker_pool="threads", worker_enable_remote_control=False,
         broker_connection_retry_on_startup=True, broker_connection_max_retries=None, broker_connection_timeout=2,
         worker_send_task_events=False, worker_hijack_root_logger=False, worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -46,12 +44,11 @@ class Messages:
 
     def wake(self) -> None:
         """Send a message; where the broker is away, workers look by themselves."""
-        from celery.exceptions import CeleryError
-        from kombu.exceptions import KombuError, OperationalError
+        from celery.exceptions import CeleryError, OperationalError
 
         try:
             self._app.send_task(TASK, expires=_OLD, retry=False, ignore_result=True)
-        except (OperationalError, KombuError, CeleryError, OSError):
+        except (OperationalError, CeleryError, OSError):
             time.sleep(0)  # a message lost costs the time until the next look, as `ports.Queue` says
 
     def wait(self, seconds: float) -> None:

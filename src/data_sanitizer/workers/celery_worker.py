@@ -29,6 +29,7 @@ class _Workers:
         backend = bootstrap.storage_backend(StorageSettings.from_environment())
         backend.check()
         self.closing = backend
+        logs.tell("worker starts", lanes=",".join(_LANES), threads=count)
         for _ in range(count):
             self.messages.append(Messages(app))
             self.workers.append(Worker(backend, service, self.messages[-1], _LANES))

@@ -8,11 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import IO, Any, Final
 
+from data_sanitizer.errors import WorkStopped
+
 _OFTEN: Final = 0.2  # seconds between two messages about progress
-
-
-class Stopped(BaseException):
-    """The supervisor wants the process to end at the next chunk; no error of the work."""
 
 
 class Channel:
@@ -52,17 +50,17 @@ class Channel:
             self._told = time.monotonic()
 
     def must_go_on(self) -> None:
-        """Raise Stopped where the supervisor wants to stop."""
+        """Raise WorkStopped where the supervisor wants to stop."""
         while select.select([self._orders], [], [], 0)[0]:
             self._heed(self._orders.readline())
         if self.stopping:
-            raise Stopped
+            raise WorkStopped
 
     def _heed(self, order: bytes) -> None:
         if order in (b"stop\n", b""):
             self.stopping = True
         if order == b"":
-            raise Stopped
+            raise WorkStopped
 
 
 def order(pipe: IO[bytes], what: Mapping[str, Any] | str) -> None:

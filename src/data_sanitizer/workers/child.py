@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from data_sanitizer import faults, settings
-from data_sanitizer.errors import DataSanitizerError, EnvironmentFailed, RecipeError
-from data_sanitizer.workers.channel import Channel, Stopped
+from data_sanitizer.errors import DataSanitizerError, EnvironmentFailed, RecipeError, WorkStopped
+from data_sanitizer.workers.channel import Channel
 
 STOPPED: Final = 75  # exit code of a process that ended because it was asked to
+_BUG: Final = 5
 _DIE_WITH_PARENT: Final = 1  # of prctl
 
 
@@ -37,7 +38,7 @@ def main(parent: int, answers: int) -> None:
         faults.arm(faults_armed)
     try:
         channel.tell("result", **_worked(task, channel))
-    except Stopped:
+    except WorkStopped:
         sys.exit(STOPPED)
     except DataSanitizerError as error:
         channel.tell("error", code=error.code, title=str(error), retryable=isinstance(error, EnvironmentFailed))
@@ -47,6 +48,7 @@ def main(parent: int, answers: int) -> None:
         channel.tell("error", code="environment-failed", title=f"The system said: {os.strerror(error.errno or 0)}.", retryable=True)
     except Exception as error:  # noqa: BLE001  the last resort of this process: no text of a library, which may quote a cell
         channel.tell("error", code="internal-error", title=_bug(error), retryable=False)
+        raise SystemExit(_BUG) from None
 
 
 def _die_with(parent: int) -> None:

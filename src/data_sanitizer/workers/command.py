@@ -10,7 +10,6 @@ import click
 
 from data_sanitizer import bootstrap, faults, logs, settings
 from data_sanitizer.settings import ServiceSettings, StorageSettings
-from data_sanitizer.workers.loop import Worker
 
 
 @click.command("worker")
@@ -23,6 +22,8 @@ def worker_command(lanes: str, once: bool, drain: bool, reconcile: bool) -> None
 
     Told to stop (SIGTERM), it gives the job at hand back at its next chunk; what was done of it is found again.
     """
+    from data_sanitizer.workers.loop import Worker  # with all that it needs: not for those who only ask for help
+
     logs.set_up()
     if fault := settings.fault():
         faults.arm(fault)
