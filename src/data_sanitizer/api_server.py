@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from data_sanitizer import bootstrap, logs
-from data_sanitizer.api import audit, documentation, downloads, gate, ingest, jobs, problems, records, reports, state, undoing
+from data_sanitizer.api import audit, documentation, downloads, gate, ingest, jobs, problems, records, reports, state, undoing, webhooks
 from data_sanitizer.api.access import known_parameters
 from data_sanitizer.api.schemas import Problem
 from data_sanitizer.api.service import Service
@@ -44,7 +44,10 @@ def create_app(make: Callable[[], Service] = from_environment) -> FastAPI:
         logging.getLogger("uvicorn.error").addFilter(gate.without_traceback)
         anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
         app.state.service = await anyio.to_thread.run_sync(make)
+        relay = webhooks.Relay(app.state.service)
+        relay.start()
         yield
+        await anyio.to_thread.run_sync(relay.close)
         await anyio.to_thread.run_sync(app.state.service.close)
 
     app = FastAPI(title="Data Sanitizer", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
@@ -60,7 +63,7 @@ def create_app(make: Callable[[], Service] = from_environment) -> FastAPI:
 
 def _routes() -> APIRouter:
     found = APIRouter(dependencies=[Depends(known_parameters)], responses=_refusals())
-    for module in (ingest, jobs, reports, downloads, records, audit, undoing, state):
+    for module in (ingest, jobs, reports, downloads, records, audit, undoing, webhooks, state):
         found.include_router(module.router)
     return found
 

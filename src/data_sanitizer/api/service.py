@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -9,6 +10,7 @@ from typing import Any
 
 from fastapi import Request
 
+from data_sanitizer import outbound
 from data_sanitizer.api._cache import FileCache
 from data_sanitizer.api._rates import Rates
 from data_sanitizer.ports import Queue
@@ -28,6 +30,7 @@ class Service:
     rates: Rates
     queue: Queue | None
     cache: FileCache
+    post: Callable[[outbound.Target, bytes, Mapping[str, str]], int] = outbound.post
     known_keys: dict[Any, Any] = field(default_factory=dict)  # keys that were checked moments ago: see `access`
     heavy: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(2))  # conversions and undoings at a time
 

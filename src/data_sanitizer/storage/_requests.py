@@ -8,10 +8,12 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from data_sanitizer.storage import _keys, _listing, _rates
+from data_sanitizer.storage import _keys, _listing, _outbox, _rates, _webhooks
 from data_sanitizer.storage._jobs import Job
 from data_sanitizer.storage._keys import ApiKey
 from data_sanitizer.storage._listing import Reservation, Usage
+from data_sanitizer.storage._webhooks import Message
+from data_sanitizer.storage.schema import EVERY_TENANT
 
 T = TypeVar("T")
 
@@ -96,3 +98,31 @@ class Requests:
     def count_rate(self, tenant_id: str, subject: str, most: int, seconds: int, count: int = 1) -> tuple[int, int]:
         """Count an event of a subject unless there were `most` in the last seconds; gives how many, and seconds to wait (0: it counted)."""
         return self._run(tenant_id, lambda c: _rates.hit(c, tenant_id, subject, most, seconds, count))
+
+    def add_webhook(self, tenant_id: str, webhook: UUID, url: str, created_by: str) -> None:
+        """Keep an address that is told when a job ends."""
+        self._run(tenant_id, lambda c: _webhooks.add(c, tenant_id, webhook, url, created_by))
+
+    def webhooks(self, tenant_id: str) -> list[tuple[UUID, str]]:
+        """The addresses of a tenant, the oldest first."""
+        return self._read(tenant_id, lambda c: _webhooks.all_of(c, tenant_id))
+
+    def delete_webhook(self, tenant_id: str, webhook: UUID) -> None:
+        """Forget an address; raises NotStored where there is none."""
+        self._run(tenant_id, lambda c: _webhooks.delete(c, tenant_id, webhook))
+
+    def told_tenants(self) -> list[str]:
+        """Tenants with messages about jobs that wait to be passed on."""
+        return self._read(EVERY_TENANT, _webhooks.tenants_due)
+
+    def messages(self, tenant_id: str) -> list[Message]:
+        """Messages of a tenant about jobs whose turn it is, the oldest first."""
+        return self._read(tenant_id, lambda c: _webhooks.due(c, tenant_id))
+
+    def message_done(self, tenant_id: str, message: UUID) -> None:
+        """A message was passed on, or is given up."""
+        self._run(tenant_id, lambda c: _outbox.done(c, tenant_id, [message]))
+
+    def message_failed(self, tenant_id: str, message: Message, why: str) -> None:
+        """A message could not be passed on: it is tried again, later each time."""
+        self._run(tenant_id, lambda c: _outbox.failed(c, tenant_id, message.id, message.attempts, why))

@@ -317,7 +317,6 @@ webhooks = Table(
     _tenant(),
     Column("id", Uuid, primary_key=True),
     Column("url", Text, nullable=False),
-    Column("secret", LargeBinary, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("created_at", Moment, nullable=False),
     _of_tenant(),

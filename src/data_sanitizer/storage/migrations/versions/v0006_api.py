@@ -35,7 +35,6 @@ def upgrade() -> None:
         sa.Column("tenant_id", NAME, nullable=False),
         sa.Column("id", sa.Uuid, nullable=False),
         sa.Column("url", sa.Text, nullable=False),
-        sa.Column("secret", sa.LargeBinary, nullable=False),
         sa.Column("created_by", sa.Text, nullable=False),
         sa.Column("created_at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "id", name="pk_webhooks"),
