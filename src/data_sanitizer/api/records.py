@@ -23,7 +23,7 @@ _ENTRY: Final = ("source", "row", "column", "action", "old", "new", "rule", "rul
 Writer = Annotated[Caller, needs("jobs:write")]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Cursor = Annotated[str | None, Query(max_length=500)]
-Row = Annotated[int | None, Query(ge=0, le=2**63 - 1)]
+Row = Annotated[int | None, Query(ge=0, le=2**53 - 1)]
 Column = Annotated[str | None, Query(max_length=512)]
 Rule = Annotated[str | None, Query(max_length=100)]
 Source = Annotated[str | None, Query(max_length=1000)]

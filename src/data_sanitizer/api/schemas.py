@@ -195,7 +195,7 @@ class Decided(BaseModel):
 class Undo(_Given):
     """Which changes to take back; the filters combine."""
 
-    row: Whole | None = Field(None, ge=0, le=2**63 - 1)
+    row: Whole | None = Field(None, ge=0, le=2**53 - 1)
     column: str | None = Field(None, max_length=512)
     rule: str | None = Field(None, max_length=100)
     cluster: str | None = Field(None, max_length=63)
@@ -240,7 +240,7 @@ class AuditHead(BaseModel):
 class Cell(_Given):
     """A cell by its row, from 0, and its column."""
 
-    row: Whole = Field(ge=0, le=2**63 - 1)
+    row: Whole = Field(ge=0, le=2**53 - 1)
     column: str = Field(min_length=1, max_length=512)
     source: str | None = Field(None, max_length=1000)
 
