@@ -58,7 +58,8 @@ def _cleaned(task: Mapping[str, Any], service: ServiceSettings, channel: Channel
         channel.must_go_on()
 
     how = RunOptions(options.get("output_format", "parquet"), threads=service.job_threads or os.cpu_count() or 1,
-                     memory=service.job_memory, reading=reading, stores=settings.stores(), progress=progress, kept=kept, shown=f"job {task['job']}")  # fmt: skip
+                     memory=service.job_memory, reading=reading, stores=settings.stores(), progress=progress, kept=kept,
+                     shown=f"job {task['job']}")  # fmt: skip
     with begun(_inputs(task["source"]["objects"], root), root / prefix, recipe, how) as run:
         crashpoint("pass1.begin")
         first = task["stage"] == pass1_worker.STAGE
