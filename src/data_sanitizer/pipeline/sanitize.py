@@ -43,6 +43,7 @@ class RunOptions:
     stores: Stores = field(default_factory=Stores)
     tell: Callable[[str], None] = lambda message: None  # gets what a user who waits should know
     progress: Callable[[str, int, int | None], None] = lambda stage, rows, total: None  # rows done, of how many where that is known
+    shown: str = ""  # what the report calls the output, where that is not its place
     kept: Checkpoints | None = None  # what an earlier attempt at the same run has done
 
 
@@ -129,7 +130,7 @@ class Run:
         facts = report.RunFacts(
             sources=_sources(self._readings, survey, places), rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed,
             rows_quarantined=written.quarantined, columns=list(survey.schema), profile=profile, recipe=recipe,
-            stages=self._clock.seconds, versions=versions(), started=self._started, output=str(self._output),
+            stages=self._clock.seconds, versions=versions(), started=self._started, output=self._options.shown or str(self._output),
         )  # fmt: skip
         _clear(self._scratch)
         result = report.write_report(folder, facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -57,7 +58,8 @@ def _cleaned(task: Mapping[str, Any], service: ServiceSettings, channel: Channel
         channel.must_go_on()
 
     how = RunOptions(options.get("output_format", "parquet"), threads=service.job_threads or os.cpu_count() or 1,
-                     memory=service.job_memory, reading=reading, stores=settings.stores(), progress=progress, kept=kept)  # fmt: skip
+                     memory=service.job_memory, reading=reading, stores=settings.stores(), progress=progress, kept=kept,
+                     shown=f"job {task['job']}")  # fmt: skip
     with begun(_inputs(task["source"]["objects"], root), root / prefix, recipe, how) as run:
         crashpoint("pass1.begin")
         first = task["stage"] == pass1_worker.STAGE
@@ -72,12 +74,15 @@ def _cleaned(task: Mapping[str, Any], service: ServiceSettings, channel: Channel
 def _inputs(objects: Sequence[Mapping[str, Any]], root: Location) -> list[str | StoredSource]:
     """The uploads under the names that they had; raises InputChanged where one is not what was uploaded."""
     inputs: list[str | StoredSource] = []
+    names = Counter[str]()
     for told in objects:
         place = root / told["key"]
         found = place.store.find(place.key)
         if found.size != told["bytes"]:
             raise InputChanged(path=told["name"])
-        inputs.append(StoredSource(place, found, told["name"]))
+        names[told["name"]] += 1
+        again = f" ({names[told['name']]})" if names[told["name"]] > 1 else ""  # two uploads of one name are two sources
+        inputs.append(StoredSource(place, found, told["name"] + again))
     return inputs
 
 
