@@ -82,11 +82,32 @@ def error_tree() -> str:
 
 def settings_page() -> str:
     """Every setting of the service, the variable that sets it, and its default."""
-    from data_sanitizer.settings import StorageSettings, variable
+    from data_sanitizer.settings import ApiSettings, ServiceSettings, StorageSettings, variable
 
     intro = "The service is set up by environment variables, read once at its start. Times are in seconds. Nobody has to set any of them."
-    rows = [f"| `{variable(f.name)}` | {_default(f.default)} | {f.metadata['doc']} |" for f in fields(StorageSettings)]
+    known = (*fields(StorageSettings), *fields(ServiceSettings), *fields(ApiSettings))
+    rows = [f"| `{variable(f.name)}` | {_default(f.default)} | {f.metadata['doc']} |" for f in known]
     return _page("Settings", intro, ["\n".join(["| variable | default | what it says |", "|---|---|---|", *rows])])
+
+
+def api() -> str:
+    """Every operation of the API, with its parameters, and every refusal."""
+    from data_sanitizer.api.documentation import ABOUT, described
+    from data_sanitizer.api.problems import PROBLEMS
+    from data_sanitizer.api_server import create_app
+
+    found = described(create_app())
+    parts = [_operation(path, method, facts) for path, methods in found["paths"].items() for method, facts in methods.items()]
+    rows = [f"| `{code}` | {p.status} | {_cell(p.title)} | {_cell(p.detail)} |" for code, p in PROBLEMS.items()]
+    refusals = "\n".join(["## Refusals", "", "| code | status | title | what helps (the braces hold facts) |", "|---|---|---|---|", *rows])
+    more = "Errors of reading and of recipes have the codes of [the errors](errors.md) and the status 422. How to run the service: "
+    return _page("The API", f"{ABOUT}\n\n{more}[The service](service.md).", [*parts, refusals])
+
+
+def _operation(path: str, method: str, facts: dict[str, Any]) -> str:
+    rows = [f"| `{p['name']}` | {p['in']} | {_cell(p.get('description', ''))} |" for p in facts.get("parameters", []) if p["in"] != "path"]
+    table = "\n".join(["", "", "| parameter | where | meaning |", "|---|---|---|", *rows]) if rows else ""
+    return f"## {method.upper()} {path}\n\n{facts.get('description', '')}{table}"
 
 
 def schema_page() -> str:
@@ -128,6 +149,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "errors.md": error_tree,
     "schema.md": schema_page,
     "settings.md": settings_page,
+    "api.md": api,
 }
 
 

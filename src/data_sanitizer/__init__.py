@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 from data_sanitizer import errors
 
 if TYPE_CHECKING:
+    from data_sanitizer.client import Client
     from data_sanitizer.library import Dataset, Result, clean, profile
     from data_sanitizer.recipe import Recipe, load_recipe
 
-__all__ = ["Dataset", "Recipe", "Result", "clean", "errors", "load_recipe", "profile"]
+__all__ = ["Client", "Dataset", "Recipe", "Result", "clean", "errors", "load_recipe", "profile"]
 
-_HOMES = {"clean": "library", "profile": "library", "Result": "library", "Dataset": "library", "Recipe": "recipe", "load_recipe": "recipe"}
+_HOMES = {
+    "Client": "client", "clean": "library", "profile": "library", "Result": "library", "Dataset": "library", "Recipe": "recipe",
+    "load_recipe": "recipe",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

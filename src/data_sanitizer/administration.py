@@ -1,27 +1,28 @@
-"""What an operator does with the storage of the service, as commands: migrate, audit, doctor, backup, restore, forget."""
+"""What an operator does with the storage of the service, as commands: migrate, audit, doctor, keys, backup, restore, forget."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import click
 
-from data_sanitizer import settings
+from data_sanitizer import api_keys, settings
 from data_sanitizer.bootstrap import storage_backend
 from data_sanitizer.errors import DataSanitizerError, NotStored, UsageError
-from data_sanitizer.settings import StorageSettings
+from data_sanitizer.settings import ApiSettings, StorageSettings
 
 if TYPE_CHECKING:
     from data_sanitizer.retention import Forgotten
     from data_sanitizer.storage_backend import AuditHead, StorageBackend, Target
 
+_DAY: Final = 86_400.0
 _database: Callable[[Any], Any] = click.option(
     "--database", metavar="URL", help="sqlite:///FILE or postgresql://user@host:port/database. [default: DATA_SANITIZER_DATABASE_URL]"
 )
@@ -213,3 +214,63 @@ def _tell_forgotten(target: Target, done: Forgotten, dry: bool) -> None:
     click.echo(f"{target.tenant}, {target.subject}: {verb}: {rows}; {len(done.runs)} run directories.", err=True)
     for place in done.missing:
         click.echo(f"  not at {place}: the run was moved, deleted or replaced. See to its copies yourself.", err=True)
+
+
+@click.group("keys")
+def keys_commands() -> None:
+    """API keys: who may use the service, for which tenant, and for what."""
+
+
+@keys_commands.command("create")
+@click.argument("tenant")
+@_database
+@click.option("--label", default="", help="What the key is for; shown by `keys list`.")
+@click.option("--scope", "scopes", multiple=True, type=click.Choice(api_keys.SCOPES), help="[default: all but personal, metrics, admin]")
+@click.option("--days", type=click.FloatRange(0, min_open=True), help="How long the key holds. [default: until it is revoked]")
+@click.option("--from-day", type=click.FloatRange(0, min_open=True), help="In how many days it begins to hold. [default: now]")
+def create_key_command(
+    tenant: str, database: str | None, label: str, scopes: tuple[str, ...], days: float | None, from_day: float | None
+) -> None:
+    """Make a key and print it: this is the only time that it is shown. Makes the tenant where it is not there."""
+    with _storage(database) as found:
+        click.echo(new_key(found, ApiSettings.from_environment(), tenant, label, scopes, days=days, delay=from_day))
+
+
+def new_key(found: StorageBackend, settings: ApiSettings, tenant: str, label: str, scopes: Sequence[str] = (), *,
+            days: float | None = None, delay: float | None = None) -> str:  # fmt: skip
+    """Make a key of a tenant, as it is sent: TENANT:KEY. Raises UsageError where no tenant can have the name."""
+    if not api_keys.is_tenant(tenant):
+        raise UsageError(why=f"{tenant!r} cannot be the name of a tenant. Write it in lower-case letters, digits, - and _, at most 63.")
+    key, pepper = api_keys.new_key(), settings.pepper()
+    secret = api_keys.parsed(key.text)
+    assert secret is not None
+    found.create_tenant(tenant)
+    found.create_key(
+        tenant, key.id, api_keys.digest(pepper, secret[1]), label=label, scopes=scopes or api_keys.USUAL, created_by="operator",
+        lifetime=days and days * _DAY, delay=delay and delay * _DAY,
+    )  # fmt: skip
+    found.insert_audit_log(tenant, "operator", "key.created", f"key:{key.id}", {"scopes": list(scopes or api_keys.USUAL)})
+    return f"{tenant}:{key.text}"
+
+
+@keys_commands.command("list")
+@click.argument("tenant")
+@_database
+def list_keys_command(tenant: str, database: str | None) -> None:
+    """Print the keys of a tenant as JSON, a line each; never a secret."""
+    with _storage(database) as found:
+        for key in found.list_keys(tenant):
+            told = {name: value for name, value in asdict(key).items() if name != "digest"}
+            click.echo(json.dumps(told, default=str))
+
+
+@keys_commands.command("revoke")
+@click.argument("tenant")
+@click.argument("key_id")
+@_database
+def revoke_key_command(tenant: str, key_id: str, database: str | None) -> None:
+    """End a key: within five seconds no process of the service takes it any more."""
+    with _storage(database) as found:
+        found.revoke_key(tenant, key_id)
+        found.insert_audit_log(tenant, "operator", "key.revoked", f"key:{key_id}")
+    click.echo(f"Key {key_id} is revoked.", err=True)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_sanitizer import settings as environment
 from data_sanitizer.errors import PackageMissing
 
 if TYPE_CHECKING:
-    from data_sanitizer.settings import StorageSettings
+    from data_sanitizer.ports import Queue
+    from data_sanitizer.settings import ServiceSettings, StorageSettings
     from data_sanitizer.storage_backend import StorageBackend
+    from data_sanitizer.stores import Location
 
 _POOL = ("pool_max", "pool_timeout", "connect_timeout", "statement_timeout", "idle_timeout", "keepalives_idle", "keepalives_interval",
          "keepalives_count", "tcp_user_timeout", "busy_timeout")  # fmt: skip
@@ -37,3 +41,26 @@ def opened_storage(database: str | None = None) -> Iterator[StorageBackend]:
     with storage_backend(StorageSettings.from_environment(database_url=database)).closing() as found:
         found.prepare()
         yield found
+
+
+def object_store(settings: ServiceSettings) -> Location:
+    """The root of the objects of the service: everything of a tenant lies below its name there."""
+    from data_sanitizer.stores import is_url
+
+    place = settings.object_store.rstrip("/")
+    return environment.stores().location(place if is_url(place) else f"file://{Path(place).absolute()}")
+
+
+def queue(settings: ServiceSettings, stored: StorageSettings) -> Queue:
+    """What wakes the workers: the broker that the settings name, else the database itself. Raises StorageUnknown for another scheme."""
+    from data_sanitizer import extensions, storage
+    from data_sanitizer.errors import StorageUnknown
+
+    known = {scheme: name for name in extensions.names("queues") for scheme in extensions.load("queues", name).SCHEMES}
+    scheme = settings.broker_url.partition(":")[0]
+    if scheme not in known:
+        raise StorageUnknown(url=f"{scheme}:…", known="amqp://user:password@host or redis://host")
+    database = storage.configured(stored.database_url)
+    server = database.for_driver() if hasattr(database, "for_driver") else None
+    found: Queue = extensions.load("queues", known[scheme]).connect(settings.broker_url, server)
+    return found

@@ -34,7 +34,9 @@ _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmar
               "migrate": ("administration", "migrate_command"), "audit": ("administration", "audit_commands"),
               "doctor": ("administration", "doctor_command"), "compare": ("comparing", "compare_command"),
               "backup": ("administration", "backup_command"), "restore": ("administration", "restore_command"),
-              "forget": ("administration", "forget_command"), "dataset": ("dataset_commands", "dataset_commands")}  # fmt: skip
+              "forget": ("administration", "forget_command"), "dataset": ("dataset_commands", "dataset_commands"),
+              "keys": ("administration", "keys_commands"), "serve": ("serving", "serve_command"),
+              "worker": ("workers.command", "worker_command"), "job": ("job_commands", "job_commands")}  # fmt: skip
 
 
 class _Commands(click.Group):

@@ -2,66 +2,26 @@
 
     DataSanitizerError
     ├── GateFailed                 exit 1   a check was asked for and did not pass
-    │   ├── VerificationFailed
-    │   ├── ChangesFound
-    │   ├── ContractBroken
-    │   └── AuditBroken
+    │   └── VerificationFailed, ChangesFound, ContractBroken, AuditBroken
     ├── UsageError                 exit 2   the call or a recipe is wrong
     │   ├── RecipeError
     │   │   └── MaskKeyUnusable
-    │   ├── OutputExists
-    │   ├── RunUnreadable
-    │   ├── NotInRun
-    │   ├── NotStored
-    │   ├── NotEmpty
-    │   ├── BackupUnreadable
-    │   ├── IdempotencyKeyReused
-    │   ├── StorageUnknown
-    │   ├── DatasetRulesDiffer
-    │   ├── NotInDataset
-    │   ├── PackageMissing
-    │   └── SettingUnusable
+    │   ├── OutputExists, RunUnreadable, NotInRun, NotStored, NotEmpty, BackupUnreadable, IdempotencyKeyReused
+    │   └── StorageUnknown, DatasetRulesDiffer, NotInDataset, PackageMissing, SettingUnusable
     ├── InputError                 exit 3   the input cannot be read, or is refused
-    │   ├── InputNotFound
-    │   ├── NothingMatches
-    │   ├── InputIsDirectory
-    │   ├── InputUnreadable
-    │   ├── EmptyInput
-    │   ├── UnsupportedContent
-    │   ├── ArchiveRejected
+    │   ├── InputNotFound, NothingMatches, InputIsDirectory, InputUnreadable, EmptyInput, UnsupportedContent, ArchiveRejected
     │   ├── LimitExceeded          larger, deeper or wider than is safe
-    │   │   ├── DecompressionLimit
-    │   │   ├── SheetTooSparse
-    │   │   ├── SheetTooLarge
-    │   │   ├── TooManyColumns
-    │   │   ├── ColumnNameTooLong
-    │   │   ├── FieldTooLarge
-    │   │   ├── RowTooLarge
-    │   │   ├── JsonDepth
-    │   │   ├── ParquetLimit
-    │   │   └── ReaderLimit
+    │   │   ├── DecompressionLimit, SheetTooSparse, SheetTooLarge, TooManyColumns, ColumnNameTooLong
+    │   │   └── FieldTooLarge, RowTooLarge, JsonDepth, ParquetLimit, ReaderLimit
     │   ├── ReaderCrashed
     │   ├── MalformedInput
-    │   │   ├── MalformedSpreadsheet
-    │   │   ├── MalformedParquet
-    │   │   └── MalformedArrow
-    │   ├── TruncatedInput
-    │   ├── SheetNotFound
-    │   └── InputChanged
+    │   │   └── MalformedSpreadsheet, MalformedParquet, MalformedArrow
+    │   └── TruncatedInput, SheetNotFound, InputChanged
     ├── ReaderFailed               exit 5   a bug of ours
     └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
-        ├── DiskFull
-        ├── OutputNotWritable
-        ├── StoreRefused
-        ├── StoreUnavailable
-        ├── DatabaseUnreachable
-        ├── DatabaseBusy
-        ├── DatabaseFull
-        ├── DatabaseRefused
-        ├── DatasetBusy
-        ├── SchemaOutdated
-        ├── LeaseLost
-        └── VectorsUnavailable
+        ├── DiskFull, OutputNotWritable, StoreRefused, StoreUnavailable
+        ├── DatabaseUnreachable, DatabaseBusy, DatabaseFull, DatabaseRefused, DatasetBusy, SchemaOutdated
+        └── LeaseLost, JobTimedOut, WorkerCrashed, WorkStopped, VectorsUnavailable, ServiceRefused
 
 The docstring of a class is its message; the names in braces are the facts that the caller gives. A message says what, where,
 why and what to do, and never quotes the content of a cell.
@@ -377,7 +337,30 @@ class LeaseLost(EnvironmentFailed):
     """Job {job} is no longer held by this worker: its lease ended, or another took over. Drop the work; whoever holds it goes on."""
 
 
+class JobTimedOut(EnvironmentFailed):
+    """The job took longer than {seconds} seconds. Split the table, or have the limit DATA_SANITIZER_JOB_SECONDS raised."""
+
+
+class WorkerCrashed(EnvironmentFailed):
+    """The job crashed {count} times in a row, the last time because {why}. It needs more memory than there is, or its data meets a bug:
+    try it with the command `data-sanitizer clean`, and report it where that crashes too.
+    """
+
+
+class WorkStopped(EnvironmentFailed):
+    """The worker was told to stop. The job goes on with another one, where this one ended; nothing is to be done."""
+
+
 class VectorsUnavailable(EnvironmentFailed):
     """The vector index does not answer: {why}. Similar rows are found in this process instead; when it is back, rebuild it with
     `data-sanitizer doctor --rebuild-vectors`.
     """
+
+
+class ServiceRefused(EnvironmentFailed):
+    """The service refuses ({reason}): {why} What each reason means, and what helps, stands in docs/api.md."""
+
+    @property
+    def reason(self) -> str:
+        """The code of the refusal, as `rate-limited`; the service puts it into its answer."""
+        return str(self.facts["reason"])

@@ -20,13 +20,13 @@ _MAGIC = re.compile(r"[*?\[]")
 _PASSED_OVER = (".", "_")  # names of what other programs leave beside their tables, as _SUCCESS
 
 
-def found(inputs: Sequence[str], stores: Stores) -> list[Place]:
+def found(inputs: Sequence[str | StoredSource], stores: Stores) -> list[Place]:
     """The places that the inputs mean, in their order; a pattern or a prefix means its files, in the order of their names.
 
     `*`, `?` and `[…]` stand for signs other than `/`, `**` for any; a URL that ends with `/` means all objects below it. Where something
-    bears the very name, it is that. Raises NothingMatches, InputNotFound, UsageError, and the errors of stores.
+    bears the very name, it is that; a place is itself. Raises NothingMatches, InputNotFound, UsageError, and the errors of stores.
     """
-    places = [place for given in inputs for place in _places(given, stores)]
+    places = [place for given in inputs for place in (_places(given, stores) if isinstance(given, str) else [given])]
     if len(set(map(name, places))) < len(places):
         raise errors.UsageError(why="The same input is given twice. Name each input once.")
     return places
@@ -57,6 +57,11 @@ def stamp(place: Place) -> object:
 def first_stamp(place: Place) -> object:
     """The stamp that the place had when it was found: an object is read in that version, whatever becomes of it."""
     return (place.found.size, place.found.version) if isinstance(place, StoredSource) else stamp(place)
+
+
+def is_here(place: Place) -> bool:
+    """Whether the bytes are a file of this machine, whose SHA-256 is taken beside the reading; of others it is taken in reading."""
+    return isinstance(place, str) or place.local is not None
 
 
 def sha256(place: Place) -> str | None:

@@ -135,6 +135,37 @@ class Detector(Protocol):
         ...
 
 
+class Checkpoints(Protocol):
+    """What parts of a run gave, kept for the next attempt at the same run. Whoever gives one answers for it that the run is the same."""
+
+    worth: float  # seconds of work that are worth keeping
+
+    def load(self, stage: str, no: int) -> bytes | None:
+        """What the part gave that begins with this block of a stage; None where it is not there, or not whole."""
+        ...
+
+    def save(self, stage: str, no: int, data: bytes, rows: int) -> None:
+        """Keep what the part gave that begins with this block and has so many rows."""
+        ...
+
+
+class Queue(Protocol):
+    """queues/: what wakes a worker. A module there gives it as `connect(url, server)`. The queue itself is the database: a message lost
+    costs the time until the next look, one that comes twice costs a look."""
+
+    def wake(self) -> None:
+        """Tell workers to look. Nothing is raised where it fails."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Return when a worker should look, at the latest after some seconds."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
 class Database(Protocol):
     """storage/: a relational database. The statements are the same for all; a module gives what differs, as `connect(config)`."""
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import secrets
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from data_sanitizer.errors import SettingUnusable, UsageError
+
+S = TypeVar("S")
+_SECRET: Final = ("DATABASE_URL", "BROKER_URL", "MILVUS_URI", "MILVUS_TOKEN", "AUDIT_KEY_FILE")  # no process that reads files needs them
 
 if TYPE_CHECKING:
     from data_sanitizer.model import ReadLimits
@@ -17,6 +22,8 @@ if TYPE_CHECKING:
 # For the allocator of Polars, which reads it when it is loaded: give memory back soon. Saves 60 MB at a million rows and costs no time.
 _ALLOCATOR = ("_RJEM_MALLOC_CONF", "narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0")
 _SHORTEST_KEY: Final = 16  # characters
+_VARIED: Final = 8  # different characters that a secret has at least
+_KNOWN: Final = {b"changemechangeme", b"change-me-change-me", b"supersecretpepper", b"passwordpassword", b"default-secret-key"}
 PREFIX: Final = "DATA_SANITIZER_"  # of every variable: DATA_SANITIZER_POOL_MAX for `pool_max`
 
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off"}
@@ -110,21 +117,145 @@ class StorageSettings:
     @classmethod
     def from_environment(cls, **given: Any) -> StorageSettings:
         """What the environment says, except where a value is given; raises SettingUnusable for a value of the wrong kind."""
-        told = {f.name: os.environ[name] for f in fields(cls) if (name := variable(f.name)) in os.environ}
-        kinds = {f.name: type(f.default) for f in fields(cls)}
-        return cls(**{name: _converted(name, value, kinds[name]) for name, value in told.items()} | {k: v for k, v in given.items() if v})
+        return _from_environment(cls, given)
 
     def audit_key(self) -> bytes | None:
         """The key that signs the audit log; raises SettingUnusable where it cannot be read or is too short."""
         if not self.audit_key_file:
             return None
-        try:
-            key = Path(self.audit_key_file).read_bytes().strip()
-        except OSError as error:
-            raise SettingUnusable(name=variable("audit_key_file"), why=error.strerror or "the file cannot be read") from error
-        if len(key) < _SHORTEST_KEY:
-            raise SettingUnusable(name=variable("audit_key_file"), why=f"the key has fewer than {_SHORTEST_KEY} characters")
-        return key
+        return _secret("audit_key_file", self.audit_key_file)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """How the service runs jobs. Times are in seconds."""
+
+    object_store: str = _setting(
+        "data-sanitizer-objects", "Where uploads and results lie: a folder, `s3://bucket/prefix` or `gs://bucket/prefix`."
+    )
+    broker_url: str = _setting(
+        "", "`amqp://…` (RabbitMQ) or `redis://…` wakes workers through Celery. Without it they look by themselves.", secret=True
+    )
+    lease_seconds: float = _setting(30.0, "How long a job belongs to a worker of which nothing is heard.")
+    poll_seconds: float = _setting(1.0, "How often an idle worker looks for a job that nobody told it of.")
+    tenant_jobs: int = _setting(4, "Jobs of one tenant that run at the same time at most.")
+    job_seconds: float = _setting(86_400.0, "How long one attempt at a job may take.")
+    checkpoint_seconds: float = _setting(5.0, "What took a job this long is kept, and not done again after a crash.")
+    drain_seconds: float = _setting(10.0, "How long a worker that is told to stop goes on with the chunk at hand.")
+    reconcile_seconds: float = _setting(600.0, "How often a worker looks for objects that no job needs any more.")
+    keep_orphans_seconds: float = _setting(86_400.0, "How old an upload without a job has to be until it is removed.")
+    job_memory: int = _setting(1 << 30, "Bytes of memory that a job is reckoned with, as `--memory-limit` of the command.")
+    job_threads: int = _setting(0, "Threads that a job uses; 0 means one a core.")
+    work_folder: str = _setting("", "Where jobs keep what they work on; the system's folder for temporary files, where not set.")
+
+    @classmethod
+    def from_environment(cls, **given: Any) -> ServiceSettings:
+        """What the environment says, except where a value is given; raises SettingUnusable for a value of the wrong kind."""
+        return _from_environment(cls, given)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """What the API lets in. Sizes are in bytes, times in seconds."""
+
+    pepper_file: str = _setting("", "A file with the secret that API keys are hashed with. The API does not start without it.")
+    upload_bytes: int = _setting(5 << 30, "The largest upload.")
+    upload_idle: float = _setting(30.0, "How long an upload may stand still, and the time after which `upload_rate` is asked for.")
+    upload_rate: int = _setting(1024, "Bytes a second that an upload has to bring on the average.")
+    large_bytes: int = _setting(50 << 20, "From this size on a job waits in the lane of the large ones.")
+    key_requests: int = _setting(600, "Requests a minute with one key.")
+    address_refusals: int = _setting(20, "Refused keys a minute from one address, until it has to wait.")
+    rate_store: str = _setting(
+        "database", "Where requests are counted: `database`, `redis://…`, or `memory` for a single process.", secret=True
+    )
+    trusted_proxies: int = _setting(0, "Proxies in front of the API whose `X-Forwarded-For` is believed; 0 means none.")
+    tenant_open_jobs: int = _setting(1000, "Jobs of one tenant that may be waiting or running.")
+    tenant_bytes: int = _setting(1 << 40, "Bytes of input that a tenant may keep.")
+    sources: str = _setting(
+        "", "Places that `source_url` may name, divided by blanks, as `s3://bucket/in/{tenant}/`. Without any, uploads alone are taken."
+    )
+    webhooks: bool = _setting(False, "Whether tenants may name addresses that are told when a job ends.")
+    webhook_hosts: str = _setting("", "Hosts that webhooks may name, divided by blanks; without any, every public one.")
+    docs: bool = _setting(True, "Whether `/api/docs` and `/api/openapi.json` are there.")
+    cache_folder: str = _setting("", "Where files of runs in an object store are kept to be looked at; a temporary folder, where not set.")
+    cache_bytes: int = _setting(10 << 30, "How much is kept there.")
+    tls_certificate: str = _setting("", "A file with the certificate chain: `serve` speaks TLS.")
+    tls_key: str = _setting("", "A file with the key of the certificate.")
+
+    @classmethod
+    def from_environment(cls, **given: Any) -> ApiSettings:
+        """What the environment says, except where a value is given; raises SettingUnusable for a value of the wrong kind."""
+        return _from_environment(cls, given)
+
+    def pepper(self) -> bytes:
+        """The secret that API keys are hashed with; raises SettingUnusable where it is missing, too short or one that everybody knows."""
+        if not self.pepper_file:
+            raise SettingUnusable(name=variable("pepper_file"), why="it is not set, and API keys cannot be checked without it")
+        pepper = _secret("pepper_file", self.pepper_file)
+        if len(set(pepper)) < _VARIED or pepper.lower() in _KNOWN:
+            raise SettingUnusable(name=variable("pepper_file"), why="the secret is a default or a pattern; make one by chance")
+        return pepper
+
+
+def remote(url: str | None, key_file: Path | None) -> tuple[str, str]:
+    """The address of a service and the key for it: as given, else from DATA_SANITIZER_URL, DATA_SANITIZER_API_KEY_FILE and
+    DATA_SANITIZER_API_KEY. Raises UsageError where no key is to be had."""
+    named = key_file or os.environ.get(variable("api_key_file"))
+    try:
+        key = Path(named).read_text("utf-8").strip() if named else os.environ.get(variable("api_key"), "")
+    except OSError as error:
+        raise UsageError(why=f"The key cannot be read from {named}: {error.strerror}.") from error
+    if not key:
+        raise UsageError(why=f"No key. Name a file that holds one with --key-file, or set {variable('api_key_file')}.")
+    return url or os.environ.get(variable("url"), "http://127.0.0.1:8000"), key
+
+
+def embedded(folder: Path, *, alone: bool) -> None:
+    """Set what is not set so that the service lives in a folder; to be called before the settings are read. `alone`: one process of the
+    API, which can count requests by itself. Secrets are made by chance, once."""
+    for name, value in (
+        ("database_url", f"sqlite:///{folder / 'service.db'}"), ("object_store", str(folder / "objects")),
+        ("work_folder", str(folder / "work")),
+        ("cache_folder", str(folder / "cache")), ("rate_store", "memory" if alone else "database"),
+        ("pepper_file", str(_chance(folder / "pepper"))), ("audit_key_file", str(_chance(folder / "audit.key"))),
+    ):  # fmt: skip
+        os.environ.setdefault(variable(name), value)
+
+
+def _chance(path: Path) -> Path:
+    """A file with a secret that nobody else may read, made where it is not there."""
+    with suppress(FileExistsError):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+    return path
+
+
+def _secret(name: str, path: str) -> bytes:
+    try:
+        key = Path(path).read_bytes().strip()
+    except OSError as error:
+        raise SettingUnusable(name=variable(name), why=error.strerror or "the file cannot be read") from error
+    if len(key) < _SHORTEST_KEY:
+        raise SettingUnusable(name=variable(name), why=f"the key has fewer than {_SHORTEST_KEY} characters")
+    return key
+
+
+def _from_environment(kind: type[S], given: Mapping[str, Any]) -> S:
+    known: Any = fields(kind)  # type: ignore[arg-type]
+    told = {f.name: os.environ[name] for f in known if (name := variable(f.name)) in os.environ}
+    kinds = {f.name: type(f.default) for f in known}
+    return kind(**{name: _converted(name, value, kinds[name]) for name, value in told.items()} | {k: v for k, v in given.items() if v})
+
+
+def without_secrets() -> dict[str, str]:
+    """The environment for a process that works on a job: it has the object store, and neither database nor broker."""
+    return {name: value for name, value in os.environ.items() if name not in {PREFIX + secret for secret in _SECRET}}
+
+
+def fault() -> str:
+    """The failure that a test asks for (see `faults`); empty as a rule."""
+    return os.environ.get(PREFIX + "FAULT", "")
 
 
 def variable(name: str) -> str:
@@ -133,6 +264,8 @@ def variable(name: str) -> str:
 
 
 def _converted(name: str, value: str, kind: type) -> Any:
+    if kind is bool:
+        return _value(variable(name), value, bool)
     try:
         return kind(value)
     except ValueError as error:

@@ -22,36 +22,43 @@ from numpy.typing import NDArray
 from data_sanitizer import storage
 from data_sanitizer.errors import DatabaseUnreachable, NotEmpty, SchemaOutdated, VectorsUnavailable
 from data_sanitizer.model import Candidates, Delivery, EntityEvent, Samples
-from data_sanitizer.storage import _audit, _deliveries, _forgetting, _hashes, _jobs, _provenance, _statistics, migrations
+from data_sanitizer.storage import (
+    _audit,
+    _deliveries,
+    _forgetting,
+    _hashes,
+    _jobs,
+    _provenance,
+    _statistics,
+    migrations,
+)  # fmt: skip
 from data_sanitizer.storage._audit import AuditHead, AuditState
 from data_sanitizer.storage._dataset import StoredDataset
 from data_sanitizer.storage._forgetting import Target
 from data_sanitizer.storage._jobs import Job
+from data_sanitizer.storage._keys import ApiKey
+from data_sanitizer.storage._leases import Chunk
+from data_sanitizer.storage._listing import Reservation, Usage
+from data_sanitizer.storage._requests import Requests
 from data_sanitizer.storage._statements import Keys, new_id
+from data_sanitizer.storage._types import now
 from data_sanitizer.storage._vectors import Signatures
+from data_sanitizer.storage._webhooks import Message
+from data_sanitizer.storage._work import Work
 from data_sanitizer.storage.milvus import MilvusConfig, MilvusVectors
 from data_sanitizer.storage.postgres import PostgresConfig
 from data_sanitizer.storage.schema import EVERY_TENANT
 from data_sanitizer.storage.sqlite import SqliteConfig
 
 __all__ = [
-    "AuditHead",
-    "AuditState",
-    "Candidates",
-    "Job",
-    "MilvusConfig",
-    "PostgresConfig",
-    "Samples",
-    "SqliteConfig",
-    "StorageBackend",
-    "StoredDataset",
-    "Target",
-]
+    "ApiKey", "AuditHead", "AuditState", "Candidates", "Chunk", "Job", "Message", "MilvusConfig", "PostgresConfig", "Reservation",
+    "Samples", "SqliteConfig", "StorageBackend", "StoredDataset", "Target", "Usage", "new_id",
+]  # fmt: skip
 
 T = TypeVar("T")
 
 
-class StorageBackend:
+class StorageBackend(Requests, Work):
     """Relational storage for any number of tenants. Every method names its tenant, is one transaction, and may safely be called again.
 
     A call that loses its connection is made again, until `retry_for` seconds have passed; then DatabaseUnreachable is raised. Other errors
@@ -141,11 +148,17 @@ class StorageBackend:
 
     def create_job(
         self, tenant_id: str, *, source: Mapping[str, Any], options: Mapping[str, Any] | None = None, dataset_id: UUID | None = None,
-        lane: str = "small", priority: int = 0, max_attempts: int = 5, idempotency_key: str | None = None,
-        request_fingerprint: str | None = None,
+        lane: str = "small", priority: int = 0, max_attempts: int = 20, idempotency_key: str | None = None,
+        request_fingerprint: str | None = None, job_id: UUID | None = None, state: str = "queued", result: Mapping[str, Any] | None = None,
+        input_bytes: int | None = None,
     ) -> UUID:  # fmt: skip
-        """Store a job, queued; gives its id. The same idempotency key gives the same job; IdempotencyKeyReused for another request."""
-        job, values = new_id(), {
+        """Store a job, queued; gives its id. The same idempotency key gives the same job; IdempotencyKeyReused for another request.
+
+        With `state` accepted it waits until `update_job_status` makes it queued; with success and a `result` it is done already.
+        """
+        job, values = job_id or new_id(), {
+            "state": state, "input_bytes": input_bytes,
+            **({"result": dict(result), "manifest_sha256": result["manifest_sha256"], "finished_at": now()} if result else {}),
             "source": dict(source), "options": dict(options or {}), "dataset_id": dataset_id, "lane": lane, "priority": priority,
             "max_attempts": max_attempts, "idempotency_key": idempotency_key, "request_fingerprint": request_fingerprint,
         }  # fmt: skip

@@ -17,16 +17,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from data_sanitizer.duplicates import beliefs
 from data_sanitizer.duplicates.chance import Chance, Floats, Levels
 
 CLEAR, NOISY, TEXT = "clear", "noisy", "text"
 _ROUNDS: Final = 3  # patterns are made anew in each, because dependence may have become known
 _STEPS: Final = 15
 _RESTARTS: Final = 3
-_BELIEF: Final = 50.0  # pairs that the belief about duplicates counts as
-_RELATED_BELIEF: Final = 10.0
-_UNLIKE: Final = {CLEAR: 0.15, NOISY: 0.4}  # of the cells of duplicates may differ entirely
-_CAPS: Final = (0.10, 0.20, 0.35, 0.55, 0.75)  # shares of duplicates below each graded level of a long text, at most
 _LEAST: Final = 1e-3
 _APART: Final = 0.25  # of related pairs agree in a column: too few for duplicates
 _NUMBERED: Final = 2.0  # rows that share a cell by chance, at most, in a column that numbers the rows
@@ -128,7 +125,7 @@ class Model:
     def against(self) -> NDArray[np.bool_]:
         """Levels, (columns, K), that speak against a duplicate: likelier in random pairs by 2 bits or more."""
         table = self.chance.table
-        against = np.asarray((_tables(self.chance, _duplicate_belief) < table / 4) & (table > 0))
+        against = np.asarray((beliefs.tables(self.chance, beliefs.of_duplicates) < table / 4) & (table > 0))
         against[np.arange(len(table)), self.chance.exact] = False
         return against
 
@@ -173,7 +170,7 @@ class Model:
 
 def believed(chance: Chance, names: tuple[str, ...], rows: int) -> Model:
     """The model before anything is learned."""
-    duplicates, related = (_tables(chance, belief) for belief in (_duplicate_belief, _related_belief))
+    duplicates, related = (beliefs.tables(chance, belief) for belief in (beliefs.of_duplicates, beliefs.of_related))
     pairs = max(rows * (rows - 1) / 2, 1.0)
     return Model(chance, names, rows, duplicates, related, 0.3 * rows / pairs, 0.15 * rows / pairs)
 
@@ -252,10 +249,10 @@ def _agreement(model: Model, sample: Sample) -> Floats:
 def _restarted(model: Model, patterns: _Patterns, mass: Floats, column: int) -> Model:
     """A start where related pairs are those of the supposed duplicates that differ in a column, and duplicates are the others."""
     apart = model.against()[column, patterns.evidence[0][:, column]]
-    related = _related(model.chance, _counted(model, patterns, mass * apart))
+    related = beliefs.held_related(model.chance, _counted(model, patterns, mass * apart))
     pairs = max(model.rows * (model.rows - 1) / 2, 1.0)
     shares = (float(max(mass[chosen].sum(), 1.0)) / pairs for chosen in (~apart, apart))
-    duplicates = _tables(model.chance, _duplicate_belief)
+    duplicates = beliefs.tables(model.chance, beliefs.of_duplicates)
     return replace(model, duplicates=duplicates, related=related, duplicate_share=next(shares), related_share=next(shares))
 
 
@@ -307,8 +304,8 @@ def _step(model: Model, patterns: _Patterns) -> Model:
     pairs = max(model.rows * (model.rows - 1) / 2, 1.0)
     return replace(
         model,
-        duplicates=_duplicates(model.chance, _counted(model, patterns, mass[0])),
-        related=_related(model.chance, _counted(model, patterns, mass[1])),
+        duplicates=beliefs.held_duplicates(model.chance, _counted(model, patterns, mass[0])),
+        related=beliefs.held_related(model.chance, _counted(model, patterns, mass[1])),
         duplicate_share=float(max(mass[0].sum(), 1.0)) / pairs,
         related_share=float(max(mass[1].sum(), 0.3)) / pairs,
     )
@@ -320,54 +317,6 @@ def _counted(model: Model, patterns: _Patterns, mass: Floats) -> Floats:
     places = masked + np.arange(columns) * levels
     counts: Floats = np.bincount(places.ravel(), np.repeat(mass, columns), columns * levels).astype(np.float64)
     return counts.reshape(columns, levels)
-
-
-def _duplicate_belief(exact: int) -> Floats:
-    if exact == 4:
-        return np.array([0.06, 0.04, 0.12, 0.78])
-    rising = np.linspace(0.2, 1, exact - 2)
-    return np.concatenate([[0.06], 0.34 * rising / rising.sum(), [0.60]])
-
-
-def _related_belief(exact: int) -> Floats:
-    if exact == 4:
-        return np.array([0.45, 0.10, 0.05, 0.40])
-    return np.concatenate([[0.35], np.full(exact - 2, 0.35 / (exact - 2)), [0.30]])
-
-
-def _tables(chance: Chance, belief: Any) -> Floats:
-    table = np.zeros_like(chance.table)
-    for column, exact in enumerate(chance.exact):
-        table[column, 1 : exact + 1] = belief(int(exact))
-    return table
-
-
-def _shares(chance: Chance, counted: Floats, belief: Any, weight: float) -> Floats:
-    """The counts of levels, with a belief that weighs so many counts, as shares of each column."""
-    table = counted + weight * _tables(chance, belief)
-    table[:, 0] = 0
-    return np.asarray(table / table.sum(axis=1, keepdims=True))
-
-
-def _duplicates(chance: Chance, counted: Floats) -> Floats:
-    """Levels among duplicates: the counts with the belief, held within what duplicates can be."""
-    shares, table = _shares(chance, counted, _duplicate_belief, _BELIEF), np.zeros_like(counted)
-    for column, exact in enumerate(int(e) for e in chance.exact):
-        levels = shares[column, 1 : exact + 1]
-        if exact == 4:
-            levels[0] = np.clip(levels[0], 0.01, _UNLIKE[CLEAR])
-            levels[-1] = max(levels[-1], 0.4)
-        else:
-            caps = np.interp(np.linspace(0, 1, exact - 2), np.linspace(0, 1, len(_CAPS)), _CAPS)
-            below = np.minimum(np.cumsum(levels)[: exact - 2], caps)
-            levels = np.maximum(np.diff(np.concatenate([[0], below, [np.cumsum(levels)[-2], 1]])), 0.005)
-        table[column, 1 : exact + 1] = levels / levels.sum()
-    return table
-
-
-def _related(chance: Chance, counts: Floats) -> Floats:
-    shares = _shares(chance, counts, _related_belief, _RELATED_BELIEF)
-    return np.where(shares > 0, np.clip(shares, 0.002, 1), 0)
 
 
 def _with_dependence(model: Model, dependence: Any) -> Model:
@@ -392,18 +341,12 @@ def _kind(model: Model) -> str:
 def _noisy(model: Model, sample: Sample) -> Model:
     """Learn two classes only, duplicates with any number of errors, from pairs that are duplicates more likely than not."""
     share = model.duplicate_share + model.related_share
-    model = replace(model, duplicates=_tables(model.chance, _duplicate_belief), duplicate_share=share, related_share=1e-15)
+    model = replace(model, duplicates=beliefs.tables(model.chance, beliefs.of_duplicates), duplicate_share=share, related_share=1e-15)
     pairs = max(model.rows * (model.rows - 1) / 2, 1.0)
     patterns = _patterns(model, sample)
     for _ in range(2 * _STEPS):
         duplicate = _odds(_likelihoods(model, *patterns.evidence))[0]
         mass = np.where(duplicate < 0.5, 0, duplicate) * patterns.counts
-        table = _held(model.chance, _counted(model, patterns, mass))
+        table = beliefs.held_noisy(model.chance, _counted(model, patterns, mass))
         model = replace(model, duplicates=table, duplicate_share=float(max(mass.sum(), 1.0)) / pairs)
     return model
-
-
-def _held(chance: Chance, counted: Floats) -> Floats:
-    shares = _shares(chance, counted, _duplicate_belief, _BELIEF)
-    shares[:, 1] = np.clip(shares[:, 1], 0.01, _UNLIKE[NOISY])
-    return shares

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+import zstandard
 from numpy.typing import NDArray
 
 from data_sanitizer import extensions, ledger
@@ -17,11 +20,13 @@ from data_sanitizer.duplicates.exact import ExactDuplicates
 from data_sanitizer.pipeline.pass1 import Survey, in_order
 from data_sanitizer.pipeline.pass2 import CleanBlock
 from data_sanitizer.pipeline.places import Places
+from data_sanitizer.ports import Checkpoints
 from data_sanitizer.recipe import Plan, Recipe, converts
 
 if TYPE_CHECKING:
     from data_sanitizer.duplicates.near import NearDuplicates
 
+STAGE = "duplicates"  # under which what was found is kept
 Rows = NDArray[np.int64]  # rows counted over all sources
 _KEYS = 8  # the part of the memory that the keys of exact duplicates may take
 _PROGRAM = 300 << 20  # bytes that are set aside for the program and what it works on at a time, and
@@ -85,6 +90,22 @@ def find(blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, recipe: Recip
         near = None if unsought else _near(blocks, left, columns, plan, scratch, threads)
     removed = to_remove(same, left, near) if recipe.duplicates.remove else none_removed()
     return Found(same, left, near, unsought, *removed, Places(survey.sources))
+
+
+def kept_or_found(
+    blocks: Sequence[CleanBlock], survey: Survey, plan: Plan, recipe: Recipe, scratch: Path, memory: int, threads: int,
+    kept: Checkpoints | None,
+) -> Found:  # fmt: skip
+    """What `find` gives: from an earlier attempt where it was kept, and kept for a later one where it took long enough."""
+    data = kept.load(STAGE, 0) if kept else None
+    if data is not None:
+        found: Found = pickle.loads(zstandard.decompress(data))  # noqa: S301  its digest stands in the database
+        return found
+    begun = time.monotonic()
+    found = find(blocks, survey, plan, recipe, scratch, memory, threads)
+    if kept and time.monotonic() - begun >= kept.worth:
+        kept.save(STAGE, 0, zstandard.compress(pickle.dumps(found, protocol=5), 1), survey.rows)
+    return found
 
 
 def beyond(rows: int, memory: int) -> str:

@@ -5,10 +5,11 @@ What changed is kept as ledger entries: which rows are duplicates is known only 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,11 +19,15 @@ from data_sanitizer import data_cleaning, ledger
 from data_sanitizer.data_cleaning import CleanedChunk
 from data_sanitizer.duplicates.exact import Keys
 from data_sanitizer.model import RowIssue
+from data_sanitizer.pipeline.chunks import Chunks, Part, must_agree
 from data_sanitizer.pipeline.pass1 import SourceRows, Survey, in_order
 from data_sanitizer.pipeline.stored import StoredBlock
+from data_sanitizer.ports import Checkpoints
 from data_sanitizer.profile import add_to_keys
 from data_sanitizer.profile._cells import scan
 from data_sanitizer.recipe import Plan, Recipe
+
+STAGE = "pass2"  # under which the chunks of this pass are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +45,39 @@ class CleanBlock:
         return self.source.first + self.stored.rows().astype(np.int64)
 
 
-def clean(survey: Survey, plan: Plan, recipe: Recipe, threads: int) -> list[CleanBlock]:
-    """Clean all rows and correct the keys of the survey; returns the blocks in order."""
+def clean(
+    survey: Survey, plan: Plan, recipe: Recipe, threads: int, kept: Checkpoints | None = None,
+    tell: Callable[[int], None] = lambda rows: None,
+) -> list[CleanBlock]:  # fmt: skip
+    """Clean all rows and correct the keys of the survey; returns the blocks in order. `tell` gets the number of rows so far."""
     compared = frozenset(recipe.duplicates.columns(list(survey.schema)))
-    done = []
-    work = partial(_block, survey=survey, plan=plan, compared=compared)
-    for _, block in in_order(iter(survey.blocks), work, threads):
+    chunks = Chunks(STAGE, kept, lambda chunk: None, lambda summary: None)
+    done, rows = [], 0
+    work = partial(_once, survey=survey, plan=plan, compared=compared)
+    for part, block in in_order(chunks.parts(iter(survey.blocks)), work, threads):
+        if kept is not None:
+            chunks.done(part, _known(block), block.stored.height)
         survey.keys.change(block.ordinals()[block.changed], block.difference)
         done.append(replace(block, changed=_NONE, difference=_NO_KEYS))
+        tell(rows := rows + block.stored.height)
+    chunks.end()
     return done
+
+
+def _known(block: CleanBlock) -> tuple[Any, ...]:
+    return (block.stored.source, block.stored.first, block.stored.height), block.entries.read_bytes(), block.changed, block.difference
+
+
+def _once(part: Part[StoredBlock], *, survey: Survey, plan: Plan, compared: frozenset[str]) -> CleanBlock:
+    """A block cleaned, or what is known of it from an earlier attempt."""
+    stored = part.block
+    if part.known is None:
+        return _block(stored, survey=survey, plan=plan, compared=compared)
+    extent, entries, changed, difference = part.known
+    must_agree(extent, (stored.source, stored.first, stored.height))
+    path = stored.path.with_suffix(".entries")
+    path.write_bytes(entries)
+    return CleanBlock(stored, survey.sources[stored.source], path, changed, difference)
 
 
 _NONE, _NO_KEYS = np.empty(0, np.int64), np.empty((0, 2), np.uint64)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from data_sanitizer.model import ReadOptions
 from data_sanitizer.pipeline import comparison, deliveries, duplicates, first_run, golden, pass1, pass2, report
 from data_sanitizer.pipeline import output as outputs
 from data_sanitizer.pipeline.comparison import Before
-from data_sanitizer.ports import Dataset, Reading
+from data_sanitizer.ports import Checkpoints, Dataset, Reading
 from data_sanitizer.profile.column_profile import described
 from data_sanitizer.recipe import Recipe, make_plan
 from data_sanitizer.sandbox.reading import Sandbox
 from data_sanitizer.stores import Location, Stores
+from data_sanitizer.stores._stream import StoredSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,9 @@ class RunOptions:
     dataset: Dataset | None = None  # what this run delivers to
     before: Before | None = None  # what it is compared with, in place of the delivery before of the dataset
     accept_changes: bool = False  # publish what differs from it, whatever the contract says
+    progress: Callable[[str, int, int | None], None] = lambda stage, rows, total: None  # rows done, of how many where that is known
+    shown: str = ""  # what the report calls the output, where that is not its place
+    kept: Checkpoints | None = None  # what an earlier attempt at the same run has done
 
 
 @dataclass(slots=True)
@@ -60,68 +65,112 @@ class Clock:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def sanitize(inputs: Sequence[str], output: Path | Location, recipe: Recipe, options: RunOptions | None = None) -> dict[str, Any]:
+def sanitize(
+    inputs: Sequence[str | StoredSource], output: Path | Location, recipe: Recipe, options: RunOptions | None = None
+) -> dict[str, Any]:
     """Clean the inputs as one table into the folder `output`; returns the report. Raises the errors of errors.py.
 
     What differs from the delivery before, that of the options or the newest of the dataset, and breaks the contract raises ContractBroken.
     """
-    options, clock, started = options or RunOptions(), Clock(), datetime.now(UTC).isoformat(timespec="seconds")
+    with begun(inputs, output, recipe, options or RunOptions()) as run:
+        run.survey()
+        return run.finish()
+
+
+@contextmanager
+def begun(inputs: Sequence[str | StoredSource], output: Path | Location, recipe: Recipe, options: RunOptions) -> Iterator[Run]:
+    """A run to be taken through its two halves; the output is there when the block ends without an error."""
     places = given.found(inputs, options.stores)
-    new, known = kernels.never_compiled(), None
-    dataset = deliveries.opened(options.dataset, recipe) if options.dataset else None
     with run_folder.written_aside(output, options.force) as folder, ThreadPoolExecutor(1) as beside, ExitStack() as resources:
-        scratch = folder / "scratch"
-        scratch.mkdir()
+        yield Run(places, output, recipe, options, folder, beside, resources)
+
+
+class Run:
+    """One run at work: `survey` is pass 1, `finish` all that comes after it."""
+
+    def __init__(self, places: Sequence[given.Place], output: Path | Location, recipe: Recipe, options: RunOptions, folder: Path,
+                 beside: ThreadPoolExecutor, resources: ExitStack) -> None:  # fmt: skip
+        self._places, self._output, self._recipe, self._options, self._folder = places, output, recipe, options, folder
+        self._beside, self._resources, self._scratch = beside, resources, folder / "scratch"
+        self._clock, self._started = Clock(), datetime.now(UTC).isoformat(timespec="seconds")
+
+    def survey(self) -> None:
+        """Read all rows once, and plan what to do with them."""
+        new, options, places, clock = kernels.never_compiled(), self._options, self._places, self._clock
+        self._dataset = dataset = deliveries.opened(options.dataset, self._recipe) if options.dataset else None
+        self._scratch.mkdir()
         with clock.stage("open"):
-            reader = resources.enter_context(Sandbox(scratch, keep=True))
-            stamps = [given.first_stamp(place) for place in places]
-            hashes = beside.submit(lambda: [given.sha256(place) for place in places if isinstance(place, str)])
-            before = options.before or (deliveries.before(dataset, len(places), hashes.result) if dataset else None)
-            rules = comparison.rules(recipe, before)
-            readings = comparison.held(open_all(places, options, reader), rules)
+            reader = self._resources.enter_context(Sandbox(self._scratch, keep=True))
+            self._stamps = [given.first_stamp(place) for place in places]
+            self._hashes = self._beside.submit(lambda: [given.sha256(place) for place in places if given.is_here(place)])
+            before = options.before or (deliveries.before(dataset, len(places), self._hashes.result) if dataset else None)
+            self._rules = comparison.rules(self._recipe, before)
+            self._readings = comparison.held(open_all(places, options, reader), self._rules)
         if new:
-            resources.enter_context(first_run.compiling(options.tell))
+            self._resources.enter_context(first_run.compiling(options.tell))
         with clock.stage("pass 1"):
-            survey = pass1.survey(readings, recipe, scratch, options.threads)
+            tell = partial(self._tell, "pass 1", total=None)
+            self._survey = pass1.survey(self._readings, self._recipe, self._scratch, options.threads, options.kept, tell)
             reader.close()
-            learned = described_profile(survey)
-            compared = comparison.checked(learned, recipe, before, options.accept_changes)
-            plan = make_plan(recipe, survey.profiles)
+            self._profile = described_profile(self._survey)
+            self._compared = comparison.checked(self._profile, self._recipe, before, options.accept_changes)
+            self._plan = make_plan(self._recipe, self._survey.profiles)
             if dataset:
-                dataset.remember(survey)
+                dataset.remember(self._survey)
+
+    def finish(self) -> dict[str, Any]:
+        """Clean, find duplicates, write and report; returns the report."""
+        survey, plan, recipe, scratch, options, clock = (
+            self._survey, self._plan, self._recipe, self._scratch, self._options, self._clock
+        )  # fmt: skip
         with clock.stage("pass 2"):
-            blocks = pass2.clean(survey, plan, recipe, options.threads)
+            blocks = pass2.clean(survey, plan, recipe, options.threads, options.kept, partial(self._tell, "pass 2", total=survey.rows))
         with clock.stage("duplicates"):
-            told = _inputs(places, iter(hashes.result()), survey)
+            self._tell("duplicates", 0, survey.rows)
+            told = _inputs(self._places, iter(self._hashes.result()), survey)
             search = blocks, survey, plan, recipe, scratch, options.memory, options.threads
-            made = deliveries.find(dataset, told, *search) if dataset else None
-            found = made.found if made else duplicates.find(*search)
+            made = deliveries.find(self._dataset, told, *search) if self._dataset else None
+            found = made.found if made else duplicates.kept_or_found(*search, options.kept)
         with clock.stage("write"):
+            self._tell("write", 0, survey.rows)
             filled = golden.fill(blocks, survey, plan, found, scratch) if recipe.duplicates.golden else None
-            written = outputs.write(blocks, survey, plan, found, filled, folder, scratch, options.output_format,
+            written = outputs.write(blocks, survey, plan, found, filled, self._folder, scratch, options.output_format,
                                     options.threads)  # fmt: skip
-            if made:
-                deliveries.write(known := deliveries.entities(made), blocks, folder)
-        _check_unchanged(places, stamps)
+            known = deliveries.entities(made) if made else None
+            if known:
+                deliveries.write(known, blocks, self._folder)
+        _check_unchanged(self._places, self._stamps)
         with clock.stage("report"):
-            profile = {**learned, "near_duplicates": duplicates.described(found)}
-            run_folder.write_json(folder / "profile.json", profile)
-            sources = _sources(readings, survey, places)
-            facts = report.RunFacts(
-                sources=sources, rows_in=survey.rows, rows_kept=written.kept, rows_merged=written.removed,
-                rows_quarantined=written.quarantined,
-                columns=list(survey.schema), profile=profile, recipe=recipe.described(), stages=clock.seconds, versions=versions(),
-                started=started, output=str(output), comparison=compared, dataset=deliveries.reported(known),
-            )  # fmt: skip
-            result = report.write_report(folder, facts)
-            rows = {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
-            more = {"dataset": known.told} if known else {}
-            more |= {"contract": rules} if rules else {}
-            write_manifest(folder, told, recipe.described(), rows, reading=run_folder.reading_told(options.reading), **more)
+            result = self._report(told, found, written, known)
         if made and known:
-            deliveries.commit(made, known, survey, folder, _place(output), rows, profile)
+            rows = _counted(survey, written)
+            deliveries.commit(made, known, survey, self._folder, _place(self._output), rows, self._profile)
         _clear(scratch)
-    return result
+        return result
+
+    def _report(
+        self, told: list[dict[str, Any]], found: duplicates.Found, written: outputs.Written, known: deliveries.Known | None
+    ) -> dict[str, Any]:
+        survey, folder, recipe, options = self._survey, self._folder, self._recipe.described(), self._options
+        self._profile = {**self._profile, "near_duplicates": duplicates.described(found)}
+        run_folder.write_json(folder / "profile.json", self._profile)
+        facts = report.RunFacts(
+            sources=_sources(self._readings, survey, self._places), rows_in=survey.rows, rows_kept=written.kept,
+            rows_merged=written.removed, rows_quarantined=written.quarantined, columns=list(survey.schema), profile=self._profile,
+            recipe=recipe, stages=self._clock.seconds, versions=versions(), started=self._started,
+            output=options.shown or str(self._output), comparison=self._compared, dataset=deliveries.reported(known),
+        )  # fmt: skip
+        result = report.write_report(folder, facts)
+        more = ({"dataset": known.told} if known else {}) | ({"contract": self._rules} if self._rules else {})
+        write_manifest(folder, told, recipe, _counted(survey, written), reading=run_folder.reading_told(options.reading), **more)
+        return result
+
+    def _tell(self, stage: str, rows: int, total: int | None) -> None:
+        self._options.progress(stage, rows, total)
+
+
+def _counted(survey: pass1.Survey, written: outputs.Written) -> dict[str, int]:
+    return {"in": survey.rows, "kept": written.kept, "merged": written.removed, "quarantined": written.quarantined}
 
 
 def open_all(places: Sequence[given.Place], options: RunOptions, reader: Sandbox) -> list[Reading]:
@@ -178,7 +227,7 @@ def _inputs(places: Sequence[given.Place], hashes: Iterator[str | None], survey:
     """What the manifest says of the inputs; the hash of an object in a store was taken while it was read."""
     told = []
     for place, rows in zip(places, survey.sources, strict=True):
-        digest = next(hashes) if isinstance(place, str) else given.sha256(place)
+        digest = next(hashes) if given.is_here(place) else given.sha256(place)
         told.append({"name": Path(given.name(place)).name, "sha256": digest, "rows": rows.rows, "quarantined": rows.quarantined})
     return told
 

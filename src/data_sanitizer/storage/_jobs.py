@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -14,6 +14,8 @@ from data_sanitizer.errors import IdempotencyKeyReused, LeaseLost, NotStored
 from data_sanitizer.storage._statements import changed, insert, new_id
 from data_sanitizer.storage._types import now
 from data_sanitizer.storage.schema import FINAL_STATES, datasets, jobs, tenants
+
+CHANNEL: Final = "data_sanitizer_jobs"  # of LISTEN and NOTIFY
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Job:
     attempt: int
     max_attempts: int
     crash_count: int
+    retries: int
     run_after: dt.datetime
     lease_token: UUID | None
     lease_until: dt.datetime | None
@@ -43,9 +46,14 @@ class Job:
     error: Mapping[str, Any] | None
     degraded: list[str]
     manifest_sha256: str | None
+    result: Mapping[str, Any] | None
     created_at: dt.datetime
+    started_at: dt.datetime | None
     updated_at: dt.datetime
     finished_at: dt.datetime | None
+
+
+COLUMNS: Final = tuple(jobs.c[f.name] for f in fields(Job))
 
 
 def ensure_tenant(connection: sa.Connection, tenant: str) -> None:
@@ -82,9 +90,20 @@ def must_be_alive(connection: sa.Connection, tenant: str) -> None:
 def create(connection: sa.Connection, tenant: str, job: UUID, values: Mapping[str, Any]) -> UUID:
     """Store a new job, or find the one that the idempotency key or the id names already."""
     must_be_alive(connection, tenant)
-    start = {"state": "queued", "stage": "pass1", "attempt": 0, "crash_count": 0, "cancel_requested": False, "progress": {}, "degraded": []}
+    start = {
+        "state": "queued",
+        "stage": "pass1",
+        "retries": 0,
+        "attempt": 0,
+        "crash_count": 0,
+        "cancel_requested": False,
+        "progress": {},
+        "degraded": [],
+    }
+    start |= values
     clock = {"run_after": now(), "created_at": now(), "updated_at": now()}
-    connection.execute(insert(connection, jobs).values(tenant_id=tenant, id=job, **start, **clock, **values).on_conflict_do_nothing())
+    connection.execute(insert(connection, jobs).values({"tenant_id": tenant, "id": job, **clock, **start}).on_conflict_do_nothing())
+    announce(connection, job)
     key = values.get("idempotency_key")
     if key is None:
         return job
@@ -97,9 +116,15 @@ def create(connection: sa.Connection, tenant: str, job: UUID, values: Mapping[st
     return first
 
 
+def announce(connection: sa.Connection, job: UUID) -> None:
+    """Wake who waits for jobs when the transaction is committed; SQLite has no such thing, and there one looks."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_notify(CHANNEL, str(job))))
+
+
 def get(connection: sa.Connection, tenant: str, job: UUID) -> Job:
     """One job; raises NotStored for one that is not there, or is another tenant's."""
-    row = connection.execute(sa.select(*(jobs.c[f.name] for f in fields(Job))).where(jobs.c.tenant_id == tenant, jobs.c.id == job)).first()
+    row = connection.execute(sa.select(*COLUMNS).where(jobs.c.tenant_id == tenant, jobs.c.id == job)).first()
     if row is None:
         raise NotStored(what=f"Job {job}", tenant=tenant)
     return Job(*row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -78,8 +78,9 @@ class PostgresConfig:
 
 
 def configure(url: str, **settings: Any) -> PostgresConfig:
-    """The configuration that a URL names."""
-    return PostgresConfig.from_url(url, **settings)
+    """The configuration that a URL names; settings that only a file has say nothing here."""
+    known = {f.name for f in fields(PostgresConfig)}
+    return PostgresConfig.from_url(url, **{k: v for k, v in settings.items() if k in known})
 
 
 def connect(config: PostgresConfig) -> PostgresDatabase:

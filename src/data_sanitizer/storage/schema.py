@@ -15,6 +15,7 @@ from sqlalchemy import (  # fmt: skip
     Boolean,
     CheckConstraint,
     Column,
+    Double,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -30,7 +31,7 @@ from sqlalchemy import (  # fmt: skip
 from data_sanitizer.storage._types import Key128, Moment
 
 EVERY_TENANT: Final = "*"  # what a worker says instead of a tenant; it opens the tables of `FOR_WORKERS` and no other
-FOR_WORKERS: Final = ("jobs", "outbox", "tenants")
+FOR_WORKERS: Final = ("jobs", "outbox", "tenants", "tallies")
 STATES: Final = ("accepted", "queued", "running", "success", "failed", "cancelled", "dead")
 FINAL_STATES: Final = ("success", "failed", "cancelled", "dead")
 
@@ -66,6 +67,7 @@ tenants = Table(
     _tenant(),
     Column("created_at", Moment, nullable=False),
     Column("deleted_at", Moment),
+    Column("served_at", Moment),
     CheckConstraint("tenant_id <> '*' and length(tenant_id) > 0", name="a_name"),
 )  # fmt: skip
 
@@ -122,6 +124,7 @@ jobs = Table(
     Column("attempt", Integer, nullable=False),
     Column("max_attempts", Integer, nullable=False),
     Column("crash_count", Integer, nullable=False),
+    Column("retries", Integer, nullable=False, server_default="0"),
     Column("run_after", Moment, nullable=False),
     Column("lease_token", Uuid),
     Column("lease_until", Moment),
@@ -130,12 +133,15 @@ jobs = Table(
     Column("idempotency_key", String(255)),
     Column("request_fingerprint", String(64)),
     Column("source", Json, nullable=False),
+    Column("input_bytes", BigInteger),
     Column("options", Json, nullable=False),
     Column("progress", Json, nullable=False),
     Column("error", Json),
     Column("degraded", Json, nullable=False),
     Column("manifest_sha256", String(64)),
+    Column("result", Json),
     Column("created_at", Moment, nullable=False),
+    Column("started_at", Moment),
     Column("updated_at", Moment, nullable=False),
     Column("finished_at", Moment),
     UniqueConstraint("tenant_id", "idempotency_key"),
@@ -159,6 +165,16 @@ job_chunks = Table(
     Column("stats", Json, nullable=False),
     Column("updated_at", Moment, nullable=False),
     _of("jobs", "job_id", on=("id",)),
+)  # fmt: skip
+
+# What was counted, in the transaction of what it counts: every process can tell it, and a crash loses none of it.
+tallies = Table(
+    "tallies", metadata,
+    _tenant(),
+    Column("name", String(63), primary_key=True),
+    Column("label", String(63), primary_key=True),
+    Column("total", Double, nullable=False),
+    _of_tenant(),
 )  # fmt: skip
 
 # The hash first: it is what differs, so that keys are compared in one step. Tenant and dataset first take half as long again.
@@ -301,4 +317,34 @@ lsh_samples = Table(
     Column("part", Integer, primary_key=True, autoincrement=False),
     Column("hashes", LargeBinary, nullable=False),
     Column("signatures", LargeBinary, nullable=False),
+)  # fmt: skip
+
+cluster_decisions = Table(
+    "cluster_decisions", metadata,
+    _tenant(),
+    Column("job_id", Uuid, primary_key=True),
+    Column("cluster", String(63), primary_key=True),
+    Column("decision", String(31), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("decided_at", Moment, nullable=False),
+    _of("jobs", "job_id", on=("id",)),
+)  # fmt: skip
+
+webhooks = Table(
+    "webhooks", metadata,
+    _tenant(),
+    Column("id", Uuid, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    _of_tenant(),
+)  # fmt: skip
+
+# Subjects are keys of tenants, and addresses, which belong to no tenant: so there is no foreign key.
+rate_windows = Table(
+    "rate_windows", metadata,
+    _tenant(),
+    Column("subject", String(63), primary_key=True),
+    Column("second", BigInteger, primary_key=True, autoincrement=False),
+    Column("hits", Integer, nullable=False),
 )  # fmt: skip

@@ -20,19 +20,18 @@ AHEAD = 2  # requests on their way while the one before is read
 
 
 class StoredSource:
-    """A `ports.Source`: one object, pinned to the version that it had when it was found."""
+    """A `ports.Source`: one object, pinned to the version that it had when it was found; with a name where it is known by another one."""
 
-    local: Path | None = None
-
-    def __init__(self, location: Location, found: StoredObject) -> None:
-        self.location, self.found = location, found
+    def __init__(self, location: Location, found: StoredObject, name: str | None = None) -> None:
+        self.location, self.found, self._name = location, found, name
+        self.local = Path("/") / location.key if location.scheme == "file" else None
         self._digest, self._lock = _Digest(), Lock()
         self._head: bytes | None = None
 
     @property
     def name(self) -> str:
-        """The URL."""
-        return str(self.location)
+        """The URL, or the name that was given."""
+        return self._name or str(self.location)
 
     @property
     def size(self) -> int:

@@ -83,7 +83,7 @@ def grant(database: Database, role: str) -> None:
 
     with database.transaction(EVERY_TENANT) as connection:
         driver: Any = connection.connection.driver_connection
-        there = sa.inspect(connection).get_table_names()  # of an older schema not all
-        for table in [t for t in (*metadata.tables, TABLE) if t in there]:
+        there = set(sa.inspect(connection).get_table_names())  # an older schema has not all of them
+        for table in (name for name in (*metadata.tables, TABLE) if name in there):
             rights = {"audit_logs": "SELECT, INSERT", TABLE: "SELECT"}.get(table, "SELECT, INSERT, UPDATE, DELETE")
             driver.execute(sql.SQL("GRANT " + rights + " ON {} TO {}").format(sql.Identifier(table), sql.Identifier(role)))

@@ -1,0 +1,1 @@
+"""What wakes workers; where the jobs are is the database alone."""
