@@ -34,7 +34,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table whose work takes some seconds, in several blocks."""
     folder = tmp_path_factory.mktemp("large")
-    return benchmark_generator.generate(120_000, folder / "g", ["csv"])["csv"].rename(folder / "large.csv")
+    return benchmark_generator.generate(60_000, folder / "g", ["csv"])["csv"].rename(folder / "large.csv")
 
 
 @pytest.fixture
