@@ -17,7 +17,8 @@ class Told:
     """As much of the storage as the metrics ask."""
 
     def counts(self) -> list[tuple[str, str, str, float]]:
-        return [("a", "jobs", "success", 2.0), ('b"\\', "jobs", "dead", 1.0), ("a", "duration_le", "5", 1.0), ("a", "duration_le", "+Inf", 1.0),
+        return [("a", "jobs", "success", 2.0), ('b"\\', "jobs", "dead", 1.0), ("a", "duration_le", "5", 1.0),
+           ("a", "duration_le", "+Inf", 1.0),
                 ("a", "duration_sum", "", 9000.5), ("a", "stage_seconds", "pass1", 1.5), ("a", "stage_count", "pass1", 2.0)]  # fmt: skip
 
     def queue_state(self) -> list[tuple[str, str, int, int, float]]:
