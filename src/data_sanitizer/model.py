@@ -201,6 +201,7 @@ class NewDelivery:
     created: Key  # ids of new entities
     changed: Mapping[tuple[int, int], Key]
     events: tuple[EntityEvent, ...]  # merged and split
+    knowledge: bytes | None = None  # what was learned of all rows, packed; None: what was known stays, empty: nothing is known any more
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,12 +139,12 @@ class StorageBackend(Requests, Work):
         def audit(event: EntityEvent) -> None:
             self.insert_audit_log(tenant_id, event.actor, f"entity.{event.kind}", event.entity, {"dataset": name, "other": event.other})
 
-        return StoredDataset(self._run, tenant_id, self.find_dataset(tenant_id, name), keep=keep, audit=audit)
+        return StoredDataset(self._run, tenant_id, self.find_dataset(tenant_id, name), self._signatures, keep=keep, audit=audit)
 
     def dataset(self, tenant_id: str, name: str) -> StoredDataset:
         """The dataset of this name for a run that delivers to it; tenant and dataset are made where they are not there."""
         self.create_tenant(tenant_id)
-        return StoredDataset(self._run, tenant_id, self.create_dataset(tenant_id, name))
+        return StoredDataset(self._run, tenant_id, self.create_dataset(tenant_id, name), self._signatures)
 
     def create_job(
         self, tenant_id: str, *, source: Mapping[str, Any], options: Mapping[str, Any] | None = None, dataset_id: UUID | None = None,
@@ -251,14 +251,16 @@ class StorageBackend(Requests, Work):
         self._signatures.store(tenant_id, samples)
 
     def query_lsh_candidates(
-        self, tenant_id: str, dataset_id: UUID, signatures: NDArray[np.uint32], *, limit: int = 10, threshold: float = 0.5
-    ) -> Candidates:
-        """Rows of the dataset with similar signatures, for each of those given, of shape (n, numbers).
+        self, tenant_id: str, dataset_id: UUID, signatures: NDArray[np.uint32], *, limit: int = 10, threshold: float = 0.5,
+        before: int | None = None,
+    ) -> Candidates:  # fmt: skip
+        """Rows of the dataset with similar signatures, for each of those given, of shape (n, numbers); with `before`, only rows of
+        deliveries with a lower number.
 
         Similarity is counted on the signatures. Where the vector index is away, or does not hold what the database holds, the index in this
         process answers, and the result says `degraded`.
         """
-        return self._signatures.query(tenant_id, dataset_id, signatures, limit, threshold)
+        return self._signatures.query(tenant_id, dataset_id, signatures, limit, threshold, before)
 
     def delete_delivery_vectors(self, tenant_id: str, dataset_id: UUID, delivery: int) -> None:
         """Delete the signatures of a delivery, here and in the vector index."""

@@ -22,10 +22,11 @@ from data_sanitizer import ledger, run_folder
 from data_sanitizer.duplicates.entities import Carried, carried
 from data_sanitizer.errors import DatasetRulesDiffer
 from data_sanitizer.model import DatasetState, Delivery, EntityEvent, Key, NewDelivery, RowPart
-from data_sanitizer.pipeline import delivery_duplicates
+from data_sanitizer.pipeline import delivery_duplicates, delivery_index
 from data_sanitizer.pipeline.comparison import Before
 from data_sanitizer.pipeline.delivered_rows import NewRows, Stored, first_equal, load, packed_told, sort_new
 from data_sanitizer.pipeline.delivery_duplicates import Same, Search
+from data_sanitizer.pipeline.delivery_index import Delivered
 from data_sanitizer.pipeline.duplicates import Found, Rows
 from data_sanitizer.pipeline.pass1 import Survey
 from data_sanitizer.pipeline.pass2 import CleanBlock
@@ -114,6 +115,8 @@ class Delivering:
 
     def _groups(self, size: int) -> Rows:
         groups = np.arange(size)
+        if self.search.asked is not None:
+            return self.search.asked.groups
         if self.search.found is not None:
             ages = self.ages(self.search.rows)
             groups[ages] = ages[self.search.found.kept]
@@ -139,7 +142,8 @@ def find(opened: Opened, inputs: Sequence[Mapping[str, Any]], blocks: Sequence[C
     columns = compared(survey, plan, recipe)
     new = sort_new(blocks, same.new, raw[same.new], columns, scratch, threads)
     every = sorted({*columns, *_columns_before(state, no)})
-    search = delivery_duplicates.search(opened.dataset, stored, new, every, state.apart, recipe, scratch, memory, threads, same.height)
+    rows = Delivered(opened.dataset, no, stored, new, same.height)
+    search = delivery_duplicates.search(rows, every, state.apart, recipe, scratch, memory, threads)
     found = delivery_duplicates.told(search, same, stored, blocks, survey, recipe)
     return Delivering(opened, no, again, inputs, columns, stored, new, same, search, found, raw)
 
@@ -178,7 +182,8 @@ def entities(made: Delivering) -> Known:
     state = made.opened.state
     told = {"tenant": state.tenant, "name": state.name, "delivery": made.no, "rows": rows, "entities": counts,
             "earlier": list(made.stored.labels)}  # fmt: skip
-    return Known(here, told, found)
+    asked = made.search.asked
+    return Known(here, told | ({"index": asked.told} if asked and asked.told else {}), found)
 
 
 def _kept_entities(made: Delivering) -> Key:
@@ -224,8 +229,11 @@ def commit(made: Delivering, known: Known, survey: Survey, folder: Path, output:
     before = len(made.stored)
     moved = np.asarray((found.entities[:before] != made.stored.entities).any(axis=1))
     changed = made.stored.in_parts(found.entities[:before], moved)
-    new = NewDelivery(delivery, made.opened.rules, profile, found.created, changed, tuple(_events(found, made.no)))
+    events = tuple(_events(found, made.no))
+    new = NewDelivery(delivery, made.opened.rules, profile, found.created, changed, events, made.search.knowledge)
     made.opened.dataset.commit(new, _parts(made, found, survey), made.opened.state.version)
+    if made.search.asked:
+        delivery_index.keep(made.search.asked, made.no, made.new, made.opened.dataset)
 
 
 def _events(found: Carried, no: int) -> Iterator[EntityEvent]:
