@@ -114,17 +114,29 @@ def find(records: Records, folder: Path, threads: int = 1, apart: Rows = _NO_PAI
     return _judged(table, known, hopeful, apart)
 
 
-def find_known(records: Records, folder: Path, known: Knowledge, pairs: NDArray[np.uint64], threads: int = 1,
+def find_known(records: Records, folder: Path, known: Knowledge, pairs: NDArray[np.uint64], new: Rows, threads: int = 1,
                apart: Rows = _NO_PAIRS) -> NearDuplicates:  # fmt: skip
-    """As `find`, among some rows of a table of which everything was learned before. `pairs`, as a << 32 | b with a < b, ascending and
-    unique, are candidates beside those that the columns give."""
+    """As `find`, for some `new` rows of a table of which all was learned before, in records of them and of others that are alike. `pairs`,
+    as a << 32 | b with a < b, ascending and unique, are candidates beside those that the columns give.
+    """
     records = replace(records, kinds=known.kinds)
     rows = by_content(records, sample(records.contents, _COUNTED))
     measured = tuple(m if c in known.roles.used else None for c, m in enumerate(measures(known.kinds)))
     table = _Table(records, known.roles, Comparison(records, measured, known.rarities), known.moved, rows, threads)
     first = known.first()
     hopeful = _hopeful(table, first, _candidates(table, first, folder, pairs), folder)
-    return _judged(table, known.model, hopeful, apart)
+    return _judged(table, _shares(table, known.model, hopeful, new), hopeful, apart)
+
+
+def _shares(table: _Table, known: Model, hopeful: Hopeful, new: Rows) -> Model:
+    """How frequent duplicates are among the pairs of new rows, for one delivery is no guide to the next."""
+    is_new = np.zeros(table.records.rows, np.bool_)
+    is_new[new] = True
+    found = [np.zeros((2, 0))]
+    for a, b, levels in hopeful.parts():
+        one = is_new[a] | is_new[b]
+        found.append(np.stack(known.posteriors(levels[one], table.prints(a[one]))[:2]))
+    return known.with_shares(*np.concatenate(found, axis=1), len(new) * (known.rows - (len(new) + 1) / 2))
 
 
 def _judged(table: _Table, known: Model, hopeful: Hopeful, apart: Rows) -> NearDuplicates:

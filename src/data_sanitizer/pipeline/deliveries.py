@@ -165,6 +165,7 @@ class Known:
     entities: Key
     told: Mapping[str, Any]
     carried: Carried | None  # None: the dataset has it already
+    index: Mapping[str, Any] | None = None  # how the index was asked for earlier rows
 
 
 def entities(made: Delivering) -> Known:
@@ -183,7 +184,7 @@ def entities(made: Delivering) -> Known:
     told = {"tenant": state.tenant, "name": state.name, "delivery": made.no, "rows": rows, "entities": counts,
             "earlier": list(made.stored.labels)}  # fmt: skip
     asked = made.search.asked
-    return Known(here, told | ({"index": asked.told} if asked and asked.told else {}), found)
+    return Known(here, told, found, asked.told if asked else None)
 
 
 def _kept_entities(made: Delivering) -> Key:
@@ -262,4 +263,6 @@ def _parts(made: Delivering, found: Carried, survey: Survey) -> Callable[[], Ite
 
 def reported(known: Known | None) -> Mapping[str, Any] | None:
     """What the report says of the dataset."""
-    return None if known is None else {k: v for k, v in known.told.items() if k != "earlier"}
+    if known is None:
+        return None
+    return {k: v for k, v in known.told.items() if k != "earlier"} | ({"index": dict(known.index)} if known.index else {})

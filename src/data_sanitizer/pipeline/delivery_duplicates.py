@@ -1,8 +1,8 @@
 """The duplicates of a delivery: rows that were delivered before, and rows that are alike, here or in an earlier delivery.
 
-Rows are searched as they were read, all that the dataset has (beyond a limit: `delivery_index`) and in the order of their keys: so what is
-found depends on which rows were delivered, and on nothing else. How a cell is cleaned depends on the delivery it came in, so it must not count here; that rows are the same
-after cleaning does count for what is removed.
+Rows are searched as they were read, all that the dataset has (beyond a limit: `delivery_index`) and in the order of their keys: so what
+is found depends on which rows were delivered, and on nothing else. How a cell is cleaned depends on the delivery it came in, so it must
+not count here; that rows are the same after cleaning does count for what is removed.
 """
 
 from __future__ import annotations

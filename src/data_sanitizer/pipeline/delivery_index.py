@@ -1,13 +1,14 @@
 """Near-duplicates of a delivery in a dataset of which not all rows can be searched: earlier rows are found by their signatures.
 
-Rows are judged as they are where all are searched, with what was learned of the dataset then: the new ones, the earlier ones that the index
-holds to be alike, and with each of those all rows of its entity. What was found before stays: entities gain rows and are merged, never split.
+Rows are judged as they are where all are searched, with what was learned of the dataset then: the new ones, the earlier ones that the
+index holds to be alike, and with each of those all rows of its entity. What was found before stays: entities gain rows and are merged,
+never split.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -151,7 +152,7 @@ def _compared(every: Delivered, known: Knowledge, candidates: Candidates, wanted
     there = earlier < len(stored)
     pairs = np.sort(np.stack([news[candidates.queries[there]], place[np.searchsorted(old, earlier[there])]]), axis=0)
     packed = np.unique(pairs[0].astype(np.uint64) << np.uint64(32) | pairs[1].astype(np.uint64))
-    found = near.find_known(records, scratch / "near", known, packed, threads, places_of(keys[order], apart))
+    found = near.find_known(records, scratch / "near", known, packed, news, threads, places_of(keys[order], apart))
     kept, groups = _tied(every, rows, found, apart)
     told = {"rows": len(rows), "candidates": len(packed), "reach": _reach(found, news, signatures), "degraded": candidates.degraded}
     levels = np.array([m.exact if m else 0 for m in measures(known.kinds)], np.int8)
@@ -170,7 +171,7 @@ def _records(every: Delivered, known: Knowledge, wanted: NDArray[np.bool_], scra
 
 
 def _tied(every: Delivered, rows: Rows, found: NearDuplicates, apart: Key) -> tuple[NearDuplicates, Rows]:
-    """What was found, as far as it says something of a new row and joins nothing that a person set apart; and the entities that it gives."""
+    """What was found, as far as it says something of a new row and joins nothing that was set apart; and the entities that it gives."""
     new = np.zeros(len(rows), np.bool_)
     new[found.kept[rows < every.height]] = True
     kept = replace(found, keepers=np.where(new[found.keepers], found.keepers, found.members))
