@@ -202,6 +202,7 @@ class NewDelivery:
     changed: Mapping[tuple[int, int], Key]
     events: tuple[EntityEvent, ...]  # merged and split
     knowledge: bytes | None = None  # what was learned of all rows, packed; None: what was known stays, empty: nothing is known any more
+    seen: bytes = b""  # which rows of earlier deliveries it had too, packed
 
 
 @dataclass(frozen=True, slots=True)

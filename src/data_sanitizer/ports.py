@@ -242,6 +242,10 @@ class Dataset(Protocol):
         """What profile.json said of a delivery; raises NotStored."""
         ...
 
+    def seen(self, delivery: int) -> bytes:
+        """Which rows of earlier deliveries one had too, packed; empty where it did not keep that."""
+        ...
+
     def knowledge(self, before: int) -> bytes:
         """What was learned of its rows by the last delivery before one that learned anything, packed; empty where none did."""
         ...

@@ -54,8 +54,12 @@ class Knowledge:
         more = Frequencies.counted(prints, 0, self.roles.used, seen.counters.shape[1])
         frequencies = Frequencies(seen.counters + more.counters, seen.cells + more.cells)
         share = max(known.rows - 1, 1) / max(known.rows + rows - 1, 1)
-        shares = {"duplicate_share": known.duplicate_share * share, "related_share": known.related_share * share}
-        return replace(self, model=replace(known, rows=known.rows + rows, chance=replace(known.chance, frequencies=frequencies), **shares))
+        chance, duplicates, related = (
+            replace(known.chance, frequencies=frequencies),
+            known.duplicate_share * share,
+            known.related_share * share,
+        )
+        return replace(self, model=replace(known, rows=known.rows + rows, chance=chance, duplicate_share=duplicates, related_share=related))
 
     def packed(self) -> bytes:
         """As `unpacked` reads it."""
@@ -88,12 +92,12 @@ def unpacked(data: bytes) -> Knowledge | None:
     chance = Chance(
         frequencies=Frequencies(*(arrays[name] for name in _COUNTED)), parts=_pairs(told["parts"]), **{n: arrays[n] for n in _OF_CHANCE}
     )
-    shares = dict(zip(("duplicate_share", "related_share"), told["shares"], strict=True))
     known = Model(
-        chance, tuple(told["names"]), told["rows"], arrays["duplicates"], arrays["related"], **shares, kind=told["kind"],
-        ambiguity=told["ambiguity"], distinguishing=tuple(told["distinguishing"]),
+        chance, tuple(told["names"]), told["rows"], arrays["duplicates"], arrays["related"], told["shares"][0],
+        told["shares"][1], told["kind"], told["ambiguity"], tuple(told["distinguishing"]),
     )  # fmt: skip
-    roles = Roles(**{name: (_pairs if name in ("contained", "parts") else tuple)(told["roles"][name]) for name in _ROLES})
+    used, identifiers, contained, parts, measures = (told["roles"][name] for name in _ROLES)
+    roles = Roles(tuple(used), tuple(identifiers), _pairs(contained), _pairs(parts), tuple(measures))
     rarities = tuple(arrays.get(f"rarity {c}") for c in range(len(told["columns"])))
     return Knowledge(tuple(told["columns"]), tuple(told["kinds"]), roles, rarities, arrays["moved"], known)
 

@@ -136,7 +136,8 @@ def _shares(table: _Table, known: Model, hopeful: Hopeful, new: Rows) -> Model:
     for a, b, levels in hopeful.parts():
         one = is_new[a] | is_new[b]
         found.append(np.stack(known.posteriors(levels[one], table.prints(a[one]))[:2]))
-    return known.with_shares(*np.concatenate(found, axis=1), len(new) * (known.rows - (len(new) + 1) / 2))
+    duplicate, related = np.concatenate(found, axis=1)
+    return known.with_shares(duplicate, related, len(new) * (known.rows - (len(new) + 1) / 2))
 
 
 def _judged(table: _Table, known: Model, hopeful: Hopeful, apart: Rows) -> NearDuplicates:

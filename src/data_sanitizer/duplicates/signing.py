@@ -24,7 +24,7 @@ _COUNTS: Final = 48  # bytes of a cell
 @kernel
 def _joined(text: Any, starts: Any, sizes: Any, most: int, offsets: Any, out: Any) -> None:
     """The beginnings of the cells of each row, a blank between two."""
-    n = 0
+    n = np.int64(0)
     for k in range(len(sizes)):
         a = starts[k]
         for c in range(sizes.shape[1]):
@@ -33,7 +33,7 @@ def _joined(text: Any, starts: Any, sizes: Any, most: int, offsets: Any, out: An
                 if n > offsets[k]:
                     out[n] = 32
                     n += 1
-                counted = min(size, most)
+                counted = size if size < most else np.int64(most)
                 copy(text, a, a + counted, out, n)
                 n += counted
             a += size

@@ -43,6 +43,10 @@ class StoredDataset:
         """What profile.json said of a delivery; raises NotStored."""
         return self._run(self.tenant, lambda c: _deliveries.profile(c, self.tenant, self.id, delivery), read_only=True)
 
+    def seen(self, delivery: int) -> bytes:
+        """Which rows of earlier deliveries one had too, packed; empty where it did not keep that."""
+        return self._run(self.tenant, lambda c: _deliveries.seen(c, self.tenant, self.id, delivery), read_only=True)
+
     def knowledge(self, before: int) -> bytes:
         """What the last delivery before one that learned anything of its rows has learned, packed; empty where none did."""
         return self._run(self.tenant, lambda c: _deliveries.knowledge(c, self.tenant, self.id, before), read_only=True)

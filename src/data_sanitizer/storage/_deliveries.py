@@ -64,6 +64,12 @@ def knowledge(connection: sa.Connection, tenant: str, dataset: UUID, before: int
     return found or b""
 
 
+def seen(connection: sa.Connection, tenant: str, dataset: UUID, no: int) -> bytes:
+    """Which rows of earlier deliveries one had too; empty where it did not keep that."""
+    asked = sa.select(_D.seen).where(_D.tenant_id == tenant, _D.dataset_id == dataset, _D.no == no)
+    return connection.execute(asked).scalar() or b""
+
+
 def signed_columns(connection: sa.Connection, tenant: str, dataset: UUID, columns: Sequence[str]) -> tuple[str, ...]:
     """The columns that are signed in a dataset: the given ones, where none were given before."""
     here = (datasets.c.tenant_id == tenant, datasets.c.id == dataset)
@@ -127,6 +133,7 @@ def commit(connection: sa.Connection, tenant: str, dataset: UUID, new: NewDelive
         **here, no=made.no, name=made.name, fingerprint=made.fingerprint, row_count=made.row_count, counts=dict(made.counts),
         inputs=[dict(i) for i in made.inputs], place=made.place, manifest_sha256=made.manifest_sha256, profile=dict(new.profile),
         created_entities=as_bytes(new.created).tobytes(), created_at=now(), knowledge=new.knowledge,
+        seen=new.seen,
     ))  # fmt: skip
     if new.knowledge is not None:
         _forget_knowledge(connection, tenant, dataset)

@@ -97,6 +97,7 @@ deliveries = Table(
     Column("created_entities", LargeBinary),
     Column("created_at", Moment, nullable=False),
     Column("knowledge", LargeBinary),
+    Column("seen", LargeBinary),
     UniqueConstraint("tenant_id", "dataset_id", "fingerprint"),
     _of("datasets", "dataset_id", on=("id",)),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a delivery learned about its dataset, for deliveries that cannot look at all rows again."""
+"""What a delivery learned about its dataset, for those that cannot look at all rows again, and which earlier rows it had too."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """Add the column."""
+    """Add the columns."""
     op.add_column("deliveries", sa.Column("knowledge", sa.LargeBinary))
+    op.add_column("deliveries", sa.Column("seen", sa.LargeBinary))
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop them."""
+    op.drop_column("deliveries", "seen")
     op.drop_column("deliveries", "knowledge")
