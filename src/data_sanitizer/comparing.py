@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -29,7 +30,8 @@ def compare_command(old: str, new: str, recipe: str, dataset: str | None, tenant
     from data_sanitizer.library import compare
     from data_sanitizer.pipeline import comparison
 
-    found = compare(*_numbers(old, new) if dataset else (old, new), recipe, dataset=dataset, tenant=tenant, database=database)
+    sides: tuple[Any, Any] = _numbers(old, new) if dataset else (old, new)
+    found = compare(sides[0], sides[1], recipe, dataset=dataset, tenant=tenant, database=database)
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else summary(found))
     if check and found["stopping"]:
         raise comparison.broken(found, f"delivery {old} of {dataset}" if dataset else old)
