@@ -61,7 +61,8 @@ def job_of_the_first_version(job: uuid.UUID, name: str) -> dict[str, Any]:
     now = dt.datetime.now(dt.UTC)
     return {
         "tenant_id": "acme", "id": job, "state": "queued", "stage": "pass1", "lane": "small", "priority": 0, "attempt": 0,
-        "max_attempts": 5, "crash_count": 0, "run_after": now, "cancel_requested": False, "source": {"name": name}, "options": {}, "progress": {},
+        "max_attempts": 5, "crash_count": 0, "run_after": now, "cancel_requested": False, "source": {"name": name},
+        "options": {}, "progress": {},
         "degraded": [], "created_at": now, "updated_at": now,
     }  # fmt: skip
 
