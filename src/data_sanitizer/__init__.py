@@ -21,21 +21,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Dataset", "Recipe", "Result", "clean", "compare", "errors", "load_recipe", "profile"]
 
-_HOMES = {
-    "Client": "client", "clean": "library", "compare": "library", "profile": "library", "Result": "library", "Dataset": "library",
-    "Recipe": "recipe", "load_recipe": "recipe",
-}  # fmt: skip
+_HOMES = {"Client": "client", "Recipe": "recipe", "load_recipe": "recipe"}  # all else: library
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"data_sanitizer.{_HOMES[name]}"), name)
+    return getattr(import_module(f"data_sanitizer.{_HOMES.get(name, 'library')}"), name)
 
 
 class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _HOMES:  # `profile` stays the function: importing the folder of that name would put the folder in its place
+        if name not in __all__:  # `profile` stays the function: importing the folder of that name would put the folder in its place
             super().__setattr__(name, value)
 
 

@@ -324,7 +324,7 @@ def test_columns_that_come_and_go_and_rows_that_say_nothing(desk: Desk) -> None:
     second = desk.deliver("feb.csv", [*less, nothing, *({**p, "mail": "x@y.example"} for p in people(5, seed=9))])
     assert {d["decision"] for d in duplicates(second) if d["row"] < 20} == {"removed"}
     assert pl.read_parquet(second / "entities.parquet").filter(pl.col("entity").is_null())["row"].to_list() == [20]
-    third = desk.deliver("mar.csv", some[:10])
+    third = desk.deliver("mar.csv", some[:10], "--accept-changes")
     assert {d["survivor_source"] for d in duplicates(third)} == {"jan.csv of delivery 1"}
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from data_sanitizer.errors import SettingUnusable
 from data_sanitizer.settings import StorageSettings, variable
+from data_sanitizer.storage import migrations
 from data_sanitizer.storage_backend import SqliteConfig, StorageBackend
 
 KEY = "0123456789abcdef"
@@ -44,8 +45,8 @@ def filled(settings: dict[str, str], n: int) -> None:
 def test_a_database_is_made_and_made_again(settings: dict[str, str], program: str, arguments: list[str]) -> None:
     for _ in range(2):
         result = run(*arguments, program=program, **settings)
-        assert (result.returncode, result.stdout, result.stderr) == (0, "", "The database has schema 0002.\n")
-    assert run("doctor", **settings).stderr == "database: sqlite, schema 0002\n"
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", f"The database has schema {migrations.newest()}.\n")
+    assert run("doctor", **settings).stderr == f"database: sqlite, schema {migrations.newest()}\n"
 
 
 def test_verification_names_what_was_changed_and_exits_with_1(settings: dict[str, str], tmp_path: Path) -> None:

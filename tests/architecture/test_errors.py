@@ -23,14 +23,15 @@ def example(kind: type[errors.DataSanitizerError]) -> errors.DataSanitizerError:
 
 
 def drawn() -> list[tuple[str, str | None]]:
-    """(class, parent) of every line of the tree in the module's docstring."""
+    """(class, parent) of every class in the tree in the module's docstring."""
     path: list[str] = []
     found: list[tuple[str, str | None]] = []
     for line in (errors.__doc__ or "").splitlines():
-        if match := re.match(r"^ {4}((?:[│ ]   )*)(?:[├└]── )?([A-Z][A-Za-z]+)\b", line):
+        if match := re.match(r"^ {4}((?:[│ ]   )*)(?:[├└]── )?([A-Z][A-Za-z]+(?:, [A-Z][A-Za-z]+)*)\b", line):
             depth = len(match.group(1)) // 4 + ("── " in line)
-            path[depth:] = [match.group(2)]
-            found.append((match.group(2), path[depth - 1] if depth else None))
+            siblings = match.group(2).split(", ")
+            path[depth:] = siblings[-1:]
+            found += [(name, path[depth - 1] if depth else None) for name in siblings]
     return found
 
 

@@ -143,7 +143,7 @@ def test_a_job_is_gone_with_its_provenance(place: Place) -> None:
         tenant = f"job-{uuid.uuid4().hex[:8]}"
         ids = fill(backend, tenant)
         counts = backend.forget(Target(tenant, job=ids["job one"]), "me")
-        assert counts == {"cell_provenance": 1, "imputation_stats": 1, "job_chunks": 1, "jobs": 1, "profiles": 1}
+        assert counts == {"cell_provenance": 1, "cluster_decisions": 1, "imputation_stats": 1, "job_chunks": 1, "jobs": 1, "profiles": 1}
         with pytest.raises(errors.NotStored):
             backend.get_job(tenant, ids["job one"])
 

@@ -13,16 +13,15 @@ import numpy as np
 import polars as pl
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from data_sanitizer import errors, ledger, storage
-from data_sanitizer.storage import migrations, schema
+from data_sanitizer.storage import schema
 from data_sanitizer.storage_backend import AuditHead, StorageBackend
 from tests.contract import servers
-from tests.contract.conftest import Place, migrated
+from tests.contract.conftest import Place
 
 
 @pytest.fixture
@@ -56,52 +55,6 @@ def raw(backend: StorageBackend, tenant: str, statement: Any) -> Any:
     with backend._database.transaction(tenant) as connection:
         found = connection.execute(statement)
         return found.all() if found.returns_rows else found.rowcount
-
-
-# Migrations
-
-
-def test_migrations_go_up_down_and_up_again(empty: Place) -> None:
-    database = storage.connected(storage.configured(empty.owner))
-    with database.transaction(schema.EVERY_TENANT):
-        pass  # a file is made by writing
-    assert migrations.current(database) is None
-    for _ in range(2):
-        assert migrations.upgrade(database) == migrations.newest()
-        assert migrations.upgrade(database) == migrations.newest()  # nothing left to do
-        with database.transaction(schema.EVERY_TENANT) as connection:
-            assert compare_metadata(migrations._context(connection), schema.metadata) == []
-        assert migrations.downgrade(database, "base") == "base"
-        with database.transaction(schema.EVERY_TENANT) as connection:
-            assert set(sa.inspect(connection).get_table_names()) <= {migrations.TABLE}
-    database.close()
-
-
-def test_a_database_without_a_migration_is_refused(empty: Place) -> None:
-    with empty.backend().closing() as backend, pytest.raises(errors.SchemaOutdated):
-        backend.check()
-    migrated(empty, "0001")
-    with empty.backend().closing() as backend:
-        with pytest.raises(errors.SchemaOutdated, match="0001"):
-            backend.check()
-        migrated(empty)
-        backend.check()
-
-
-def test_the_older_schema_serves_while_the_newer_is_put_in(empty: Place) -> None:
-    migrated(empty, "0001")
-    with empty.backend().closing() as backend:
-        backend.create_tenant("acme")
-        before = backend.create_job("acme", source={"name": "a.csv"})
-        migrated(empty)
-        after = backend.create_job("acme", source={"name": "b.csv"})
-        assert [backend.get_job("acme", job).source["name"] for job in (before, after)] == ["a.csv", "b.csv"]
-
-
-def test_every_table_has_the_tenant_in_its_key() -> None:
-    assert [t.name for t in schema.metadata.sorted_tables if "tenant_id" not in t.primary_key.columns] == []
-    keys_of = [k for t in schema.metadata.sorted_tables for k in t.foreign_key_constraints]
-    assert [k.name for k in keys_of if "tenant_id" not in k.column_keys] == []
 
 
 # Jobs

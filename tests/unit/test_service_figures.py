@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -43,14 +43,16 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Iterator[list[dict[str, object]]]:
-    logs.set_up()
-    found: list[dict[str, object]] = []
-    yield found
-    logging.getLogger(logs.LOGGER).handlers = []
+def own_log() -> Iterator[Callable[[], None]]:
+    own = logging.getLogger(logs.LOGGER)
+    before = own.handlers, own.propagate, own.level
+    yield logs.set_up
+    own.handlers, own.propagate = before[:2]
+    own.setLevel(before[2])
 
 
-def test_a_log_line_is_json_with_what_is_bound(capsys: pytest.CaptureFixture[str], lines: list[dict[str, object]]) -> None:
+def test_a_log_line_is_json_with_what_is_bound(capsys: pytest.CaptureFixture[str], own_log: Callable[[], None]) -> None:
+    own_log()
     with logs.bound(job="1", tenant="a"), logs.bound(attempt=2):
         logs.tell("begins", rows=3)
     logs.tell("ends")
@@ -59,7 +61,8 @@ def test_a_log_line_is_json_with_what_is_bound(capsys: pytest.CaptureFixture[str
     assert "job" not in second
 
 
-def test_a_log_line_never_has_the_text_of_an_error(capsys: pytest.CaptureFixture[str], lines: list[dict[str, object]]) -> None:
+def test_a_log_line_never_has_the_text_of_an_error(capsys: pytest.CaptureFixture[str], own_log: Callable[[], None]) -> None:
+    own_log()
     try:
         raise ValueError("the content of a cell")
     except ValueError:

@@ -101,11 +101,12 @@ class Run:
         self._scratch.mkdir()
         with clock.stage("open"):
             reader = self._resources.enter_context(Sandbox(self._scratch, keep=True))
+            readings = open_all(places, options, reader)
             self._stamps = [given.first_stamp(place) for place in places]
             self._hashes = self._beside.submit(lambda: [given.sha256(place) for place in places if given.is_here(place)])
             before = options.before or (deliveries.before(dataset, len(places), self._hashes.result) if dataset else None)
             self._rules = comparison.rules(self._recipe, before)
-            self._readings = comparison.held(open_all(places, options, reader), self._rules)
+            self._readings = comparison.held(readings, self._rules)
         if new:
             self._resources.enter_context(first_run.compiling(options.tell))
         with clock.stage("pass 1"):

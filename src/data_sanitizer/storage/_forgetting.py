@@ -23,6 +23,7 @@ from data_sanitizer.storage._vectors import DELETE, Run
 from data_sanitizer.storage.schema import (  # fmt: skip
     api_keys,
     cell_provenance,
+    cluster_decisions,
     datasets,
     deliveries,
     delivery_rows,
@@ -35,14 +36,17 @@ from data_sanitizer.storage.schema import (  # fmt: skip
     must_not_link,
     outbox,
     profiles,
+    rate_windows,
     row_hashes,
+    tallies,
     tenants,
+    webhooks,
 )
 
 PIECE: Final = 50_000  # rows that one transaction deletes
-_OF_JOB: Final = (cell_provenance, imputation_stats, profiles, job_chunks)
+_OF_JOB: Final = (cell_provenance, imputation_stats, profiles, job_chunks, cluster_decisions)
 _OF_DATASET: Final = (delivery_rows, row_hashes, lsh_samples, must_not_link, entity_events, entities, deliveries)
-_OF_TENANT: Final = (*_OF_JOB, jobs, *_OF_DATASET, datasets, api_keys, outbox)
+_OF_TENANT: Final = (*_OF_JOB, jobs, *_OF_DATASET, datasets, api_keys, outbox, rate_windows, tallies, webhooks)
 _NAMES: Final = (jobs, deliveries, datasets)  # by which the rest is found
 _NUMBERS: Final = {row_hashes: "first_delivery", entities: "first_delivery", deliveries: "no"}  # else delivery_no
 
