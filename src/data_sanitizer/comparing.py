@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
@@ -26,12 +25,19 @@ def compare_command(old: str, new: str, recipe: str, dataset: str | None, tenant
     OLD and NEW are each a run directory, a file that holds a profile (profile.json, or what `data-sanitizer profile` prints), or a table,
     which is read for it. A table that needs options to be read is profiled with them first.
     """
+    from data_sanitizer.bootstrap import opened_storage
     from data_sanitizer.comparison.contract import summary
-    from data_sanitizer.library import compare
-    from data_sanitizer.pipeline import comparison
+    from data_sanitizer.pipeline import compared, comparison
+    from data_sanitizer.pipeline.sanitize import RunOptions
+    from data_sanitizer.recipe import load_recipe
 
-    sides: tuple[Any, Any] = _numbers(old, new) if dataset else (old, new)
-    found = compare(sides[0], sides[1], recipe, dataset=dataset, tenant=tenant, database=database)
+    rules = load_recipe(recipe)
+    if dataset:
+        numbers = _numbers(old, new)
+        with opened_storage(database) as storage:
+            found = compared.of_deliveries(storage.known_dataset(tenant, dataset), *numbers, rules)
+    else:
+        found = compared.of_places(old, new, rules, RunOptions(stores=settings.stores()))
     click.echo(json.dumps(found, ensure_ascii=False) if as_json else summary(found))
     if check and found["stopping"]:
         raise comparison.broken(found, f"delivery {old} of {dataset}" if dataset else old)
