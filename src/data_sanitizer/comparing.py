@@ -6,6 +6,7 @@ import json
 
 import click
 
+from data_sanitizer import settings
 from data_sanitizer.errors import UsageError
 
 
