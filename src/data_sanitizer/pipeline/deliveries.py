@@ -20,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from data_sanitizer import ledger, run_folder
-from data_sanitizer.duplicates.entities import Carried, carried, hexadecimal
+from data_sanitizer.duplicates.entities import Carried, carried, distinct, hexadecimal
 from data_sanitizer.errors import DatasetRulesDiffer
 from data_sanitizer.model import DatasetState, Delivery, EntityEvent, Key, NewDelivery, RowPart
 from data_sanitizer.pipeline import delivery_duplicates, delivery_index, entity_changes
@@ -113,9 +113,10 @@ class Delivering:
         """The entity of every row by age."""
         keys = np.concatenate([self.stored.keys, self.raw[self.same.new]])
         salt = f"{self.opened.state.name}/{self.no}".encode()
-        return carried(self._groups(len(keys)), self.stored.entities, keys, salt)
+        return carried(self.groups(len(keys)), self.stored.entities, keys, salt)
 
-    def _groups(self, size: int) -> Rows:
+    def groups(self, size: int) -> Rows:
+        """A row of the entity of each row by age."""
         groups = np.arange(size)
         if self.search.asked is not None:
             return self.search.asked.groups
@@ -214,7 +215,8 @@ def _compared(made: Delivering, entities: Key) -> Compared | None:
     size = len(made.stored)
     before, ever = np.zeros((2, len(entities)), np.bool_)
     before[:size], ever[:size] = was, True
-    return Compared(last, entity_changes.changes(entities, before, made.present(), ever))
+    numbers = made.groups(len(entities)) if made.again is None else distinct(entities)[0]
+    return Compared(last, entity_changes.changes(numbers, entities, before, made.present(), ever))
 
 
 def _kept_entities(made: Delivering) -> Key:

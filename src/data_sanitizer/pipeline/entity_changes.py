@@ -57,27 +57,20 @@ class Changes:
         table.write_parquet(folder / CHANGES, compression="zstd", compression_level=ZSTD, row_group_size=ROW_GROUP)
 
 
-def changes(entities: Key, before: Present, now: Present, ever: Present) -> Changes:
-    """Compare two deliveries: for each row its entity, (rows, 2), whether either had it, and whether any had it before this one."""
-    touched = np.flatnonzero(before | now)
-    numbers, ids = distinct(entities[touched])
-    known = np.zeros(len(ids), np.bool_)
-    if len(ids):
-        known = _known(entities, ever, ids)
-    old, new = (np.bincount(numbers[side[touched]], minlength=len(ids)) for side in (before, now))
-    other = np.zeros(len(ids), np.bool_)
-    other[numbers[before[touched] != now[touched]]] = True
-    kinds = np.select([(old == 0) & ~known, old == 0, new == 0, other], range(len(KINDS)), -1).astype(np.int8)
-    told = kinds >= 0
-    return Changes(ids[told], kinds[told], old[told], new[told], int(np.count_nonzero(~told)))
-
-
-def _known(entities: Key, ever: Present, ids: Key) -> Present:
-    """Which entities had a row before."""
-    numbers, _ = distinct(np.concatenate([ids, entities[ever]]))
-    seen = np.zeros(int(numbers.max()) + 1, np.bool_)
-    seen[numbers[len(ids) :]] = True
-    return seen[numbers[: len(ids)]]
+def changes(numbers: Rows, entities: Key, before: Present, now: Present, ever: Present) -> Changes:
+    """Compare two deliveries: for each row a number of its entity and its id, (rows, 2), whether either delivery had it, and whether any
+    before this one."""
+    size = int(numbers.max(initial=-1)) + 1
+    old, new, known = (np.bincount(numbers[side], minlength=size) for side in (before, now, ever))
+    other = np.bincount(numbers[before != now], minlength=size) > 0
+    kinds = np.select([(new > 0) & (old == 0) & (known == 0), (new > 0) & (old == 0), (old > 0) & (new == 0), (old > 0) & other],
+                      range(len(KINDS)), -1)  # fmt: skip
+    told, some = np.flatnonzero(kinds >= 0), np.zeros(size, np.int64)
+    some[numbers] = np.arange(len(numbers))  # a row of each entity
+    ids = entities[some[told]]
+    order = np.lexsort((ids[:, 1], ids[:, 0]))
+    told = told[order]
+    return Changes(ids[order], kinds[told].astype(np.int8), old[told], new[told], int(np.count_nonzero((new > 0) & (kinds < 0))))
 
 
 def packed(stored: Stored, present: Present) -> bytes:
@@ -113,7 +106,7 @@ def between(dataset: Dataset, old: int, new: int) -> Changes | None:
         return None
     earlier = [no < new for no, _, _ in stored.parts]
     laid = np.repeat(earlier, [rows for _, _, rows in stored.parts])
-    return changes(stored.entities, before, now, laid[stored.places])
+    return changes(distinct(stored.entities)[0], stored.entities, before, now, laid[stored.places])
 
 
 def of_runs(old: Path, new: Path) -> dict[str, int] | None:
