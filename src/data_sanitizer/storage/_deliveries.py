@@ -122,7 +122,12 @@ def cells(connection: sa.Connection, tenant: str, dataset: UUID, delivery: int, 
 
 def commit(connection: sa.Connection, tenant: str, dataset: UUID, new: NewDelivery, rows: Iterator[RowPart],
            version: tuple[int, int]) -> None:  # fmt: skip
-    """Store a delivery, all of it or nothing; raises DatasetBusy where the dataset is no more what it was at `version`."""
+    """Store a delivery, all of it or nothing; raises DatasetBusy where the dataset is no more what it was at `version`.
+
+    One that is stored already is left as it is: a connection can be lost after the database took it, and before it said so.
+    """
+    if _is_stored(connection, tenant, dataset, new.delivery):
+        return
     _lock(connection, tenant, dataset, version)
     here = {"tenant_id": tenant, "dataset_id": dataset}
     if version[0] == 0:
@@ -143,6 +148,12 @@ def commit(connection: sa.Connection, tenant: str, dataset: UUID, new: NewDelive
         connection.execute(sa.insert(delivery_rows).values(**here, **values))
     move(connection, tenant, dataset, new.changed)
     tell(connection, tenant, dataset, new.events)
+
+
+def _is_stored(connection: sa.Connection, tenant: str, dataset: UUID, made: Delivery) -> bool:
+    here = (_D.tenant_id == tenant, _D.dataset_id == dataset, _D.no == made.no)
+    asked = sa.select(_D.no).where(*here, _D.fingerprint == made.fingerprint, _D.manifest_sha256 == made.manifest_sha256)
+    return connection.execute(asked).first() is not None
 
 
 def _forget_knowledge(connection: sa.Connection, tenant: str, dataset: UUID) -> None:
