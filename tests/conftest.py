@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -9,12 +10,23 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from data_sanitizer import logs
 from data_sanitizer.formats import open_source
 from data_sanitizer.sandbox.reading import Sandbox
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, print_blob=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A test that sets up the log of the service does so for itself alone."""
+    own = logging.getLogger(logs.LOGGER)
+    handlers, propagate, level = [*own.handlers], own.propagate, own.level
+    yield
+    own.handlers, own.propagate = handlers, propagate
+    own.setLevel(level)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -104,11 +104,15 @@ def _hung(process: subprocess.Popen[bytes]) -> None:
 
 
 def must_be_tidy(service: Service, tenant: str, job: uuid.UUID) -> None:
-    """What no job needs is gone after the next look, however the job came to its end."""
+    """What no job needs is gone after the next look, however the job came to its end; a format that was downloaded stays."""
+    converted = service.root / f"{tenant}/jobs/{job}/derived/1/csv/data.csv"
+    converted.store.write(converted.key, [b"a"])
     reconciler.reconcile(service.backend, service.root, 86_400)
     found = service.backend.get_job(tenant, job)
     attempt = Path(found.result["prefix"]).name if found.result else "none"
-    assert {name.split("/")[0] for name in service.files(tenant, job)} <= {"input", attempt}
+    below = {name.split("/")[0] for name in service.files(tenant, job)}
+    assert below <= ({"input", attempt, "derived"} if found.result else {"input"})
+    assert ("derived" in below) == bool(found.result)
 
 
 def test_the_figures_agree_with_the_jobs(service: Service) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -42,17 +41,8 @@ def test_the_exposition_is_what_prometheus_reads() -> None:
         assert told.count(f"# TYPE {family} ") + told.count(f"# TYPE {name} ") >= 1
 
 
-@pytest.fixture
-def own_log() -> Iterator[Callable[[], None]]:
-    own = logging.getLogger(logs.LOGGER)
-    before = own.handlers, own.propagate, own.level
-    yield logs.set_up
-    own.handlers, own.propagate = before[:2]
-    own.setLevel(before[2])
-
-
-def test_a_log_line_is_json_with_what_is_bound(capsys: pytest.CaptureFixture[str], own_log: Callable[[], None]) -> None:
-    own_log()
+def test_a_log_line_is_json_with_what_is_bound(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up()
     with logs.bound(job="1", tenant="a"), logs.bound(attempt=2):
         logs.tell("begins", rows=3)
     logs.tell("ends")
@@ -61,8 +51,8 @@ def test_a_log_line_is_json_with_what_is_bound(capsys: pytest.CaptureFixture[str
     assert "job" not in second
 
 
-def test_a_log_line_never_has_the_text_of_an_error(capsys: pytest.CaptureFixture[str], own_log: Callable[[], None]) -> None:
-    own_log()
+def test_a_log_line_never_has_the_text_of_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up()
     try:
         raise ValueError("the content of a cell")
     except ValueError:

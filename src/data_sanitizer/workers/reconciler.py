@@ -43,7 +43,8 @@ def tidy(backend: StorageBackend, root: Location, tenant: str, job: UUID) -> int
 def _removed(root: Location, names: list[str], folder: str, state: str, prefix: str | None, *, everything: bool = False) -> int:
     if not everything and state not in FINAL_STATES:
         return 0
-    kept = () if everything else (f"{folder}/input/", *((f"{prefix}/",) if prefix else ()))
+    made = (f"{prefix}/", f"{folder}/derived/") if prefix else ()  # the result, and the formats that it was downloaded in
+    kept = () if everything else (f"{folder}/input/", *made)
     gone = [name for name in names if not name.startswith(kept)] if kept else names
     for name in gone:
         crashpoint("gc.mid")
