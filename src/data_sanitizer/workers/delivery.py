@@ -62,7 +62,7 @@ class Delivering:
 
     def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
         """Keep the delivery in a file of this process until `finish`; the folder that its rows come from is removed before."""
-        file: IO[bytes] = self._resources.enter_context(tempfile.TemporaryFile())
+        file: IO[bytes] = self._resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         for part in rows():
             pickle.dump(part, file)
         self._made = Made(self._stored.id, new, lambda: _parts(file), version)
