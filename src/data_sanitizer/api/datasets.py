@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -60,7 +61,8 @@ def deliveries(tenant_id: str, name: Name, found: Found, caller: Reader) -> Deli
     """What was delivered to a dataset, in order."""
     made = found.storage.deliveries(caller.tenant, _dataset(found, caller, tenant_id, name))
     shown = ("no", "row_count", "counts", "manifest_sha256", "created_at")
-    inputs = {d.no: [{k: i.get(k) for k in ("name", "sha256", "rows", "quarantined")} for i in d.inputs] for d in made}
+    told = ("name", "sha256", "rows", "quarantined")
+    inputs: dict[int, list[Mapping[str, Any]]] = {d.no: [{k: i.get(k) for k in told} for i in d.inputs] for d in made}
     return DeliveryList(deliveries=[DeliveryTold(**{k: getattr(d, k) for k in shown}, inputs=inputs[d.no]) for d in made])
 
 
