@@ -328,7 +328,10 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the command; turns every error into one message and an exit code: 1 check failed, 2 usage, 3 input, 4 outside, 5 our bug."""
+    """Run the command; turns every error into one message and an exit code.
+
+    1 check failed, 2 usage, 3 input, 4 outside, 5 our bug, 78 a setting of the service.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _stop)
     settings.spare_memory()

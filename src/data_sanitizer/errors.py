@@ -7,7 +7,8 @@
     │   ├── RecipeError
     │   │   └── MaskKeyUnusable
     │   ├── OutputExists, RunUnreadable, NotInRun, NotStored, NotEmpty, BackupUnreadable, IdempotencyKeyReused
-    │   └── StorageUnknown, DatasetRulesDiffer, NotInDataset, PackageMissing, SettingUnusable
+    │   └── StorageUnknown, DatasetRulesDiffer, NotInDataset, PackageMissing
+    ├── SettingUnusable            exit 78  a setting of the service is wrong: starting it again does not help
     ├── InputError                 exit 3   the input cannot be read, or is refused
     │   ├── InputNotFound, NothingMatches, InputIsDirectory, InputUnreadable, EmptyInput, UnsupportedContent, ArchiveRejected
     │   ├── LimitExceeded          larger, deeper or wider than is safe
@@ -146,8 +147,10 @@ class PackageMissing(UsageError):
     """{package} is needed for {what} and is not installed. Install it with `pip install 'data-sanitizer[service]'`."""
 
 
-class SettingUnusable(UsageError):
+class SettingUnusable(DataSanitizerError):
     """{name} cannot be used: {why}. Set it right, or leave it out; docs/settings.md lists all settings."""
+
+    exit_code = 78  # EX_CONFIG of sysexits.h, which supervisors know
 
 
 class InputError(DataSanitizerError):

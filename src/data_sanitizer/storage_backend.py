@@ -44,14 +44,14 @@ from data_sanitizer.storage._statements import Keys, new_id
 from data_sanitizer.storage._types import now
 from data_sanitizer.storage._vectors import Signatures
 from data_sanitizer.storage._webhooks import Message
-from data_sanitizer.storage._work import Work
+from data_sanitizer.storage._work import Made, Work
 from data_sanitizer.storage.milvus import MilvusConfig, MilvusVectors
 from data_sanitizer.storage.postgres import PostgresConfig
 from data_sanitizer.storage.schema import EVERY_TENANT
 from data_sanitizer.storage.sqlite import SqliteConfig
 
 __all__ = [
-    "ApiKey", "AuditHead", "AuditState", "Candidates", "Chunk", "Job", "Message", "MilvusConfig", "PostgresConfig", "Reservation",
+    "ApiKey", "AuditHead", "AuditState", "Candidates", "Chunk", "Job", "Made", "Message", "MilvusConfig", "PostgresConfig", "Reservation",
     "Samples", "SqliteConfig", "StorageBackend", "StoredDataset", "Target", "Usage", "new_id",
 ]  # fmt: skip
 
