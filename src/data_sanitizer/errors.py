@@ -7,7 +7,7 @@
     │   ├── RecipeError
     │   │   └── MaskKeyUnusable
     │   ├── OutputExists, RunUnreadable, NotInRun, NotStored, NotEmpty, BackupUnreadable, IdempotencyKeyReused
-    │   └── StorageUnknown, DatasetRulesDiffer, NotInDataset, PackageMissing, SettingUnusable
+    │   └── StorageUnknown, DatasetRulesDiffer, NotInDataset, PackageMissing, SettingUnusable, TruthUnusable
     ├── InputError                 exit 3   the input cannot be read, or is refused
     │   ├── InputNotFound, NothingMatches, InputIsDirectory, InputUnreadable, EmptyInput, UnsupportedContent, ArchiveRejected
     │   ├── LimitExceeded          larger, deeper or wider than is safe
@@ -105,6 +105,12 @@ class OutputExists(UsageError):
 class RunUnreadable(UsageError):
     """{path} is not a finished run: {why}. Give the folder that `data-sanitizer clean -o` wrote; a run without manifest.json did not
     finish.
+    """
+
+
+class TruthUnusable(UsageError):
+    """{path} cannot be used as truth: {why}. Give a CSV or Parquet file with the columns row and entity, or row_a and row_b; rows count from
+    0, and a column source names their input where there are several.
     """
 
 
