@@ -21,7 +21,7 @@
     └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
         ├── DiskFull, OutputNotWritable, StoreRefused, StoreUnavailable
         ├── DatabaseUnreachable, DatabaseBusy, DatabaseFull, DatabaseRefused, DatasetBusy, SchemaOutdated
-        └── LeaseLost, JobTimedOut, WorkerCrashed, WorkStopped, VectorsUnavailable, ServiceRefused
+        └── LeaseLost, JobTimedOut, WorkerCrashed, WorkStopped, VectorsUnavailable, ServiceRefused, PartUnfit
 
 The docstring of a class is its message; the names in braces are the facts that the caller gives. A message says what, where,
 why and what to do, and never quotes the content of a cell.
@@ -109,8 +109,8 @@ class RunUnreadable(UsageError):
 
 
 class TruthUnusable(UsageError):
-    """{path} cannot be used as truth: {why}. Give a CSV or Parquet file with the columns row and entity, or row_a and row_b; rows count from
-    0, and a column source names their input where there are several.
+    """{path} cannot be used as truth: {why}. Give a CSV or Parquet file with the columns row and entity, or row_a and row_b; rows count
+    from 0, and a column source names their input where there are several.
     """
 
 
@@ -361,6 +361,10 @@ class VectorsUnavailable(EnvironmentFailed):
     """The vector index does not answer: {why}. Similar rows are found in this process instead; when it is back, rebuild it with
     `data-sanitizer doctor --rebuild-vectors`.
     """
+
+
+class PartUnfit(EnvironmentFailed):
+    """{why}. {cure}."""
 
 
 class ServiceRefused(EnvironmentFailed):

@@ -48,7 +48,7 @@ def _outlay(rows_a_month: float | None, hour_cost: float | None, minutes: float 
 @click.command("pilot-report")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN…")
 @click.option("--truth", "truths", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-              help="Labelled rows (columns row and entity) or pairs (row_a and row_b), CSV or Parquet: one for each run, in their order.")  # fmt: skip
+              help="Labelled rows (row, entity) or pairs (row_a, row_b), CSV or Parquet: one for each run, in order.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="The page to write, as pilot.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print the measures as JSON.")
 @click.option("--force", is_flag=True, help="Replace the page.")

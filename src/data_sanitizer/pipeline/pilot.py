@@ -65,7 +65,7 @@ def _repair(told: Mapping[str, Any]) -> dict[str, Any]:
 def _records(folder: Path, rows: int) -> dict[str, Any]:
     """How many rows were bad (repaired, merged or set aside by a rule whose finding misleads or breaks), and how many are asked about.
 
-    Stray blanks alone make no row bad, nor does a missing value that stays missing. Rows of a question about a whole column are not counted.
+    Stray blanks alone make no row bad, nor does a missing value that stays missing. Questions about a whole column are not counted.
     """
     table = pl.scan_parquet(folder / "ledger.parquet", glob=False).filter(pl.col("row").is_not_null())
     names = table.select(pl.col("rule").unique()).collect(engine="streaming").to_series().to_list()

@@ -1,8 +1,8 @@
 """How much of the duplicates that people know a run found: its merges held against rows that were labelled by hand.
 
 A file of truth is CSV or Parquet and has one of two forms. `row` and `entity`: rows with one entity are one record; merges between rows
-that are not listed are not judged. `row_a` and `row_b`: each line is a pair that is one record, and the list is complete. Rows count from 0;
-where a run has several inputs, `source` (or `source_a` and `source_b`) names them.
+that are not listed are not judged. `row_a` and `row_b`: each line is a pair that is one record, and the list is complete. Rows count from
+0; where a run has several inputs, `source` (or `source_a` and `source_b`) names them.
 """
 
 from __future__ import annotations
