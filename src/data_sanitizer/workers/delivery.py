@@ -38,6 +38,7 @@ class Delivering:
         self._backend, self._task, self._resources, self._progress = backend, task, resources, Progress()
         self._stored = backend.dataset(task["tenant"], task["dataset"]["name"])
         self._state = self._stored.state()
+        self.index = self._stored.index
         self._made: Made | None = None
 
     def basis(self) -> list[Any]:
@@ -59,6 +60,14 @@ class Delivering:
     def profile(self, delivery: int) -> Mapping[str, Any]:
         """What profile.json said of a delivery."""
         return self._stored.profile(delivery)
+
+    def seen(self, delivery: int) -> bytes:
+        """Which rows of earlier deliveries one had too."""
+        return self._stored.seen(delivery)
+
+    def knowledge(self, before: int) -> bytes:
+        """What was learned of its rows before a delivery."""
+        return self._stored.knowledge(before)
 
     def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
         """Keep the delivery in a file of this process until `finish`; the folder that its rows come from is removed before."""
