@@ -51,7 +51,6 @@ class Delivering:
         self._backend, self._task, self._resources, self._progress = backend, task, resources, Progress()
         self._stored = backend.dataset(task["tenant"], task["dataset"]["name"])
         self._state = self._stored.state()
-        self.index = self._stored.index
         self._made: Made | None = None
         self.index: RowIndex = _EarlierRows(self._stored.index, max((d.no for d in self._state.deliveries), default=0))
 
