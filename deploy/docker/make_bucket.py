@@ -6,7 +6,8 @@ import os
 import sys
 import time
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotReached
 from botocore.session import get_session
 
 THERE = {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
@@ -25,7 +26,7 @@ def main(name: str) -> None:
             if error.response["Error"]["Code"] in THERE:
                 return
             raise
-        except (ConnectionError, HTTPClientError):
+        except (NotReached, HTTPClientError):
             if time.monotonic() > given_up:
                 raise
             time.sleep(1)
