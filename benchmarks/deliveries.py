@@ -1,6 +1,7 @@
 """What a dataset promises, measured: the same partition for any parts in any order, and the time of deliveries mostly seen before.
 
 python -m benchmarks.deliveries law [--rows 50000]         one delivery, 2 and 10 parts in three orders: partitions and pairwise F1
+                                    [--at-once 5000]       the same where not more rows are searched at once: the index finds earlier ones
 python -m benchmarks.deliveries speed [--rows 1000000]     10 deliveries of so many rows, 90 % seen before, beside a clean without dataset
 """
 
@@ -33,11 +34,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.deliveries", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("what", choices=["law", "speed"])
     parser.add_argument("--rows", type=int)
+    parser.add_argument("--at-once", type=int)
     parser.add_argument("--work-dir", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.work_dir) as folder:
         if options.what == "law":
-            law(options.rows or 50_000, Path(folder))
+            law(options.rows or 50_000, Path(folder), options.at_once)
         else:
             speed(options.rows or 1_000_000, Path(folder))
 
@@ -77,34 +79,36 @@ def _damaged(draw: random.Random, person: Sequence[str]) -> list[str]:
     return cells
 
 
-def law(rows: int, folder: Path) -> None:
+def law(rows: int, folder: Path, at_once: int | None = None) -> None:
     """Deliver one table in several ways, and compare the partitions."""
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(f"extends: careful\nduplicates: {{at_once: {at_once or 'null'}}}\n", "utf-8")
     table = people(rows).with_row_index("no")
-    whole = partition(table, [table], folder / "whole")
+    whole = partition(table, [table], folder / "whole", recipe)
     print(f"{rows} rows in one delivery: {len(whole)} entities, pairwise F1 {pairwise_f1(table, whole):.4f}")
     for parts, seed in PARTS:
         mixed = table.sample(fraction=1, shuffle=True, seed=seed)
         size = -(-rows // parts)
-        found = partition(table, [mixed[k : k + size] for k in range(0, rows, size)], folder / f"{parts}-{seed}")
+        found = partition(table, [mixed[k : k + size] for k in range(0, rows, size)], folder / f"{parts}-{seed}", recipe)
         same = "the same partition" if found == whole else "ANOTHER PARTITION"
         print(f"{parts} parts, order {seed}: {len(found)} entities, {same}, pairwise F1 {pairwise_f1(table, found):.4f}", flush=True)
 
 
-def partition(table: pl.DataFrame, deliveries: Sequence[pl.DataFrame], folder: Path) -> set[frozenset[int]]:
+def partition(table: pl.DataFrame, deliveries: Sequence[pl.DataFrame], folder: Path, recipe: Path) -> set[frozenset[int]]:
     """The rows of each entity when all is delivered, by `no`; the whole table is delivered once more to ask for them."""
     folder.mkdir()
     for number, part in enumerate(deliveries):
-        _deliver(part, folder, str(number))
-    run = _deliver(table, folder, "all") if len(deliveries) > 1 else folder / "run-0"
+        _deliver(part, folder, str(number), recipe)
+    run = _deliver(table, folder, "all", recipe) if len(deliveries) > 1 else folder / "run-0"
     entities = pl.read_parquet(run / "entities.parquet").sort("row")["entity"]
     groups = table.select("no", entity=entities).group_by("entity").agg("no")["no"]
     return {frozenset(group) for group in groups.to_list()}
 
 
-def _deliver(part: pl.DataFrame, folder: Path, name: str) -> Path:
+def _deliver(part: pl.DataFrame, folder: Path, name: str, recipe: Path) -> Path:
     path, run = folder / f"{name}.csv", folder / f"run-{name}"
     part.select(COLUMNS).write_csv(path)
-    _run(path, run, "--dataset", "people", "--database", f"sqlite:///{folder}/data.db")
+    _run(path, run, "--dataset", "people", "--database", f"sqlite:///{folder}/data.db", "--recipe", str(recipe))
     return run
 
 

@@ -36,7 +36,7 @@ class Service:
         self.root = bootstrap.object_store(self.settings)
         self.backend = StorageBackend(storage.configured(database), retry_for=20)
 
-    def submit(self, tenant: str, tables: Sequence[Path], *, lane: str = "small", **options: Any) -> UUID:
+    def submit(self, tenant: str, tables: Sequence[Path], *, lane: str = "small", dataset_id: UUID | None = None, **options: Any) -> UUID:
         """Upload tables and make a job of them."""
         self.backend.create_tenant(tenant)
         job, objects = new_id(), []
@@ -45,7 +45,8 @@ class Service:
             self.root.store.write((self.root / key).key, [data])
             objects.append({"key": key, "name": table.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()})
         told = {"recipe": "careful", "output_format": "parquet", **options}
-        return self.backend.create_job(tenant, source={"objects": objects}, options=told, lane=lane, job_id=job)
+        return self.backend.create_job(tenant, source={"objects": objects}, options=told, lane=lane, job_id=job,
+                                       dataset_id=dataset_id)  # fmt: skip
 
     def worker(self, *arguments: str, fault: str = "", **settings: Any) -> subprocess.Popen[bytes]:
         """A worker process."""

@@ -16,10 +16,10 @@ from data_sanitizer import errors
 
 if TYPE_CHECKING:
     from data_sanitizer.client import Client
-    from data_sanitizer.library import Dataset, Result, clean, profile
+    from data_sanitizer.library import Dataset, Result, clean, compare, profile
     from data_sanitizer.recipe import Recipe, load_recipe
 
-__all__ = ["Client", "Dataset", "Recipe", "Result", "clean", "errors", "load_recipe", "profile"]
+__all__ = ["Client", "Dataset", "Recipe", "Result", "clean", "compare", "errors", "load_recipe", "profile"]
 
 _HOMES = {"Client": "client", "Recipe": "recipe", "load_recipe": "recipe"}  # all else: library
 

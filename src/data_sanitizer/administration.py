@@ -14,9 +14,9 @@ from uuid import UUID
 import click
 
 from data_sanitizer import api_keys, settings
-from data_sanitizer.bootstrap import storage_backend
+from data_sanitizer.bootstrap import object_store, storage_backend
 from data_sanitizer.errors import DataSanitizerError, NotStored, UsageError
-from data_sanitizer.settings import ApiSettings, StorageSettings
+from data_sanitizer.settings import ApiSettings, ServiceSettings, StorageSettings
 
 if TYPE_CHECKING:
     from data_sanitizer.retention import Forgotten
@@ -91,9 +91,16 @@ def _anchor(path: Path) -> AuditHead:
 @_database
 @click.option("--rebuild-vectors", is_flag=True, help="Make the vector index anew from the database.")
 def doctor_command(database: str | None, rebuild_vectors: bool) -> None:
-    """Look whether the storage can be used, part by part; exits with 4 where a part cannot."""
+    """Look whether the service can work here, part by part, and say what helps; exits with the code of the first part that cannot.
+
+    Database, vector index, clock, object store (an object is written, read and removed), broker, disk, packages, pepper: as the settings
+    name them.
+    """
+    from data_sanitizer import health
+
+    service, api = ServiceSettings.from_environment(), ApiSettings.from_environment()
     with _storage(database) as found:
-        failed = [error for name, look in found.parts().items() if (error := _looked(name, look))]
+        failed = [error for name, look in health.parts(found, service, api).items() if (error := _looked(name, look))]
         if rebuild_vectors and not failed:
             click.echo(f"{found.rebuild_vectors()} signatures put into the vector index.", err=True)
     if failed:
@@ -161,7 +168,7 @@ def restore_command(folder: Path, database: str | None, files: tuple[str, ...]) 
 @_database
 def forget_command(tenant: str | None, dataset: str | None, delivery: int | None, job: UUID | None, older_than: float | None,
                    everything: bool, keep_runs: bool, dry_run: bool, actor: str, database: str | None) -> None:  # fmt: skip
-    """Delete a tenant, a dataset, a delivery or a job everywhere: database, vector index, run directories.
+    """Delete a tenant, a dataset, a delivery or a job everywhere: database, vector index, run directories, objects of the service.
 
     The audit log keeps that it happened and how much it was. What was stopped half-way goes on when the command is given again.
     """
@@ -171,10 +178,11 @@ def forget_command(tenant: str | None, dataset: str | None, delivery: int | None
     if sum(chosen) != 1 or (delivery and (not dataset or older_than is not None)) or (tenant is None and older_than is None):
         raise UsageError(why="Say what to forget: --tenant with one of --dataset (and --delivery), --job, --everything; or --older-than.")
     act = retention.would_forget if dry_run else partial(retention.forget, actor=actor)
+    root = object_store(settings.ServiceSettings.from_environment())
     with _storage(database) as found:
         found.check()
         for target in _targets(found, tenant, dataset, delivery, job, older_than):
-            done = act(found, target, stores=settings.stores(), keep_runs=keep_runs)
+            done = act(found, target, stores=settings.stores(), keep_runs=keep_runs, root=root)
             _tell_forgotten(target, done, dry_run)
 
 
@@ -211,7 +219,7 @@ def _age(text: str | None) -> float | None:
 def _tell_forgotten(target: Target, done: Forgotten, dry: bool) -> None:
     verb = "would be deleted" if dry else "deleted"
     rows = ", ".join(f"{n} of {name}" for name, n in done.rows.items()) or "no rows"
-    click.echo(f"{target.tenant}, {target.subject}: {verb}: {rows}; {len(done.runs)} run directories.", err=True)
+    click.echo(f"{target.tenant}, {target.subject}: {verb}: {rows}; {len(done.runs)} run directories; {done.objects} objects.", err=True)
     for place in done.missing:
         click.echo(f"  not at {place}: the run was moved, deleted or replaced. See to its copies yourself.", err=True)
 

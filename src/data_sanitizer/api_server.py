@@ -16,7 +16,21 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from data_sanitizer import bootstrap, logs
-from data_sanitizer.api import audit, documentation, downloads, gate, ingest, jobs, problems, records, reports, state, undoing, webhooks
+from data_sanitizer.api import (
+    audit,
+    datasets,
+    documentation,
+    downloads,
+    gate,
+    ingest,
+    jobs,
+    problems,
+    records,
+    reports,
+    state,
+    undoing,
+    webhooks,
+)
 from data_sanitizer.api.access import known_parameters
 from data_sanitizer.api.schemas import Problem
 from data_sanitizer.api.service import Service
@@ -63,7 +77,7 @@ def create_app(make: Callable[[], Service] = from_environment) -> FastAPI:
 
 def _routes() -> APIRouter:
     found = APIRouter(dependencies=[Depends(known_parameters)], responses=_refusals())
-    for module in (ingest, jobs, reports, downloads, records, audit, undoing, webhooks, state):
+    for module in (ingest, jobs, datasets, reports, downloads, records, audit, undoing, webhooks, state):
         found.include_router(module.router)
     return found
 

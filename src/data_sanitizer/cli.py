@@ -36,7 +36,8 @@ _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmar
               "backup": ("administration", "backup_command"), "restore": ("administration", "restore_command"),
               "forget": ("administration", "forget_command"), "dataset": ("dataset_commands", "dataset_commands"),
               "keys": ("administration", "keys_commands"), "serve": ("serving", "serve_command"),
-              "worker": ("workers.command", "worker_command"), "job": ("job_commands", "job_commands")}  # fmt: skip
+              "worker": ("workers.command", "worker_command"), "job": ("job_commands", "job_commands"),
+              "pilot-report": ("piloting", "pilot_report_command"), "roi": ("piloting", "roi_command")}  # fmt: skip
 
 
 class _Commands(click.Group):
@@ -328,7 +329,10 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the command; turns every error into one message and an exit code: 1 check failed, 2 usage, 3 input, 4 outside, 5 our bug."""
+    """Run the command; turns every error into one message and an exit code.
+
+    1 check failed, 2 usage, 3 input, 4 outside, 5 our bug, 78 a setting of the service.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _stop)
     settings.spare_memory()

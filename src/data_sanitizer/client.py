@@ -12,10 +12,11 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
+from urllib.parse import quote
 
 from data_sanitizer.errors import InputNotFound, OutputExists, ServiceRefused
 
@@ -56,7 +57,8 @@ class Client:
 
     def ingest(self, file: str | Path | BinaryIO, dataset_name: str | None = None, *, idempotency_key: str | None = None,
                told: Callable[[int], None] | None = None, **options: Any) -> str:  # fmt: skip
-        """Hand a table in; gives the id of its job. Options: `recipe`, `output_format`, `reading`, `priority`.
+        """Hand a table in; gives the id of its job. Options: `recipe`, `output_format`, `reading`, `priority`; with `dataset` it is a
+        delivery to that dataset, and `accept_changes=True` publishes it whatever its contract says.
 
         `told` gets the number of bytes sent so far. The file is sent as it is, and never held in memory as a whole.
         """
@@ -195,6 +197,30 @@ class Client:
     def delete(self, job_id: str) -> None:
         """Delete a job that is at its end, with its input and result."""
         self._asked("DELETE", f"/jobs/{job_id}")
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """The datasets of the tenant, with the number of their deliveries."""
+        return list(self._object("GET", f"/datasets/{self.tenant}")["datasets"])
+
+    def deliveries(self, dataset: str) -> list[dict[str, Any]]:
+        """What was delivered to a dataset, in order."""
+        return list(self._object("GET", f"{self._place(dataset)}/deliveries")["deliveries"])
+
+    def entity_events(self, dataset: str, **filters: Any) -> Iterator[dict[str, Any]]:
+        """What happened to the ids of entities; filters: `kind`, `entity`, `delivery`."""
+        return self._pages(f"{self._place(dataset)}/events", "events", {"limit": 1000, **filters})
+
+    def split(self, dataset: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Decide that rows (`delivery`, `row`, `source`) are not the same entity as the others of theirs; gives what happened."""
+        return list(self._object("POST", f"{self._place(dataset)}/split", json={"rows": [dict(row) for row in rows]})["events"])
+
+    def forget(self, dataset: str, delivery: int | None = None) -> dict[str, Any]:
+        """Delete a dataset or one delivery of it, with its jobs and their files. The key needs the scope `admin`."""
+        place = self._place(dataset)
+        return self._object("DELETE", place if delivery is None else f"{place}/deliveries/{delivery}")
+
+    def _place(self, dataset: str) -> str:
+        return f"/datasets/{self.tenant}/{quote(dataset, safe='')}"
 
     def usage(self) -> dict[str, Any]:
         """What the tenant uses, and may use."""

@@ -36,16 +36,18 @@ def job_commands() -> None:
 @job_commands.command("submit")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dataset-name", help="A name to find the job by.")
+@click.option("--dataset", help="The dataset that this is a delivery to.")
+@click.option("--accept-changes", is_flag=True, help="Publish the delivery whatever the contract of its dataset says.")
 @click.option("--recipe", default="careful", show_default=True, help="careful, complete, or a YAML file.")
 @click.option("--format", "output_format", type=click.Choice(["parquet", "csv", "jsonl"]), default="parquet", show_default=True)
 @click.option("--priority", type=click.IntRange(-9, 9), default=0, show_default=True, help="Larger ones first.")
 @click.option("--wait", is_flag=True, help="Wait for the end of the job.")
 @_service
-def submit(file: Path, dataset_name: str | None, recipe: str, output_format: str, priority: int, wait: bool, url: str | None,
-           key_file: Path | None) -> None:  # fmt: skip
+def submit(file: Path, dataset_name: str | None, recipe: str, wait: bool, url: str | None, key_file: Path | None,
+           **options: Any) -> None:  # fmt: skip
     """Hand a table in; prints the id of its job."""
     with _client(url, key_file) as client:
-        job = client.ingest(file, dataset_name, recipe=_recipe(recipe), output_format=output_format, priority=priority)
+        job = client.ingest(file, dataset_name, recipe=_recipe(recipe), **options)
         click.echo(job)
         if wait:
             client.wait(job, told=_told())

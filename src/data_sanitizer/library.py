@@ -171,6 +171,34 @@ def profile(data: Any) -> dict[str, Any]:
         return profiled(inputs, RunOptions(stores=settings.stores()))
 
 
+def compare(old: Any, new: Any, recipe: str | Path | Mapping[str, Any] | Recipe | None = None, *, dataset: str | None = None,
+            tenant: str = "default", database: str | None = None) -> dict[str, Any]:  # fmt: skip
+    """What changed from one delivery to the next: what `data-sanitizer compare --json` prints.
+
+    `old` and `new` are each a Result, the folder or URL of a run, a file with a profile, a table, or a frame; with `dataset` the numbers of
+    two deliveries to it. `recipe` has the contract of the columns. Raises the errors of `data_sanitizer.errors`.
+    """
+    from data_sanitizer.pipeline import compared
+
+    rules = load_recipe(recipe)
+    if dataset is not None:
+        from data_sanitizer.bootstrap import opened_storage
+
+        with opened_storage(database) as storage:
+            return compared.of_deliveries(storage.known_dataset(tenant, dataset), old, new, rules)
+    with tempfile.TemporaryDirectory(prefix="data-sanitizer-") as keep:
+        sides = [_side(data, Path(keep) / name) for name, data in (("old", old), ("new", new))]
+        return compared.of_places(sides[0], sides[1], rules, RunOptions(stores=settings.stores()))
+
+
+def _side(data: Any, folder: Path) -> str:
+    """One side of a comparison, as a place."""
+    if isinstance(data, Result):
+        return str(data.folder)
+    folder.mkdir()
+    return _inputs(data, folder)[0][0]
+
+
 def _target(output: str | Path | None) -> tuple[Path | Location, tempfile.TemporaryDirectory[str]]:
     keep = tempfile.TemporaryDirectory(prefix="data-sanitizer-")
     return (_place(output) if output is not None else Path(keep.name) / "run"), keep

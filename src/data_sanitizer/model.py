@@ -201,6 +201,8 @@ class NewDelivery:
     created: Key  # ids of new entities
     changed: Mapping[tuple[int, int], Key]
     events: tuple[EntityEvent, ...]  # merged and split
+    knowledge: bytes | None = None  # what was learned of all rows, packed; None: what was known stays, empty: nothing is known any more
+    seen: bytes = b""  # which rows of earlier deliveries it had too, packed
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -203,8 +203,28 @@ class Vectors(Protocol):
         ...
 
 
+class RowIndex(Protocol):
+    """storage/: the signatures of the rows of one dataset, by which those that are alike are found."""
+
+    def opened(self, columns: Sequence[str]) -> tuple[tuple[str, ...], Mapping[tuple[int, int], int] | None]:
+        """The columns that are signed, which are those that were given first; and (delivery, part) of what is signed, with the number of
+        rows. None: nothing may be added.
+        """
+        ...
+
+    def add(self, samples: Samples) -> None:
+        """Add the signatures of a part; the same again changes nothing."""
+        ...
+
+    def similar(self, signatures: NDArray[np.uint32], limit: int, threshold: float, before: int) -> Candidates:
+        """For each signature the most similar ones of deliveries before one, at most `limit`, with at least the similarity `threshold`."""
+        ...
+
+
 class Dataset(Protocol):
     """storage/: what is kept of a dataset from one delivery to the next, and where the next one goes; each method is one transaction."""
+
+    index: RowIndex
 
     def state(self) -> DatasetState:
         """Its deliveries, how its rows are compared, and what was decided about them."""
@@ -220,6 +240,14 @@ class Dataset(Protocol):
 
     def profile(self, delivery: int) -> Mapping[str, Any]:
         """What profile.json said of a delivery; raises NotStored."""
+        ...
+
+    def seen(self, delivery: int) -> bytes:
+        """Which rows of earlier deliveries one had too, packed; empty where it did not keep that."""
+        ...
+
+    def knowledge(self, before: int) -> bytes:
+        """What was learned of its rows by the last delivery before one that learned anything, packed; empty where none did."""
         ...
 
     def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:

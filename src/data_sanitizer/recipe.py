@@ -59,6 +59,7 @@ class DuplicateRules:
     golden: bool = False  # empty cells of a row that is kept are filled from its near-duplicates
     ignore: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
+    at_once: int | None = None  # rows of a dataset up to which all are searched at each delivery; None: as many as the memory allows
 
     def columns(self, all_columns: list[str]) -> list[str]:
         """The columns that are compared."""
@@ -82,7 +83,7 @@ class Recipe:
     def described(self) -> dict[str, Any]:
         """The recipe as plain values, for manifest.json and the report."""
         steps = [{"step": name, "version": extensions.load("steps", name).VERSION, "options": options} for name, options in self.steps]
-        duplicates = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.duplicates).items()}
+        duplicates = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self.duplicates).items() if v is not None}
         contract = {"contract": self.contract.described()} if self.contract != Contract() else {}
         return {"name": self.name, "steps": steps, "duplicates": duplicates, **contract, "seed": self.seed}
 
@@ -163,12 +164,15 @@ def _options(recipe: str, step: str, options: Mapping[str, Any]) -> dict[str, An
 
 
 def _duplicates(recipe: str, given: Any) -> DuplicateRules:
-    fields = ("remove", "near", "golden", "ignore", "key")
+    fields = ("remove", "near", "golden", "ignore", "key", "at_once")
     if not isinstance(given, dict):
         raise RecipeError(recipe=recipe, why="`duplicates` is not a mapping", kind="options of duplicates", known=", ".join(fields))
     _known(recipe, "options of duplicates", given, fields)
     remove, near, golden = (bool(given.get(name, default)) for name, default in (("remove", True), ("near", True), ("golden", False)))
-    return DuplicateRules(remove, near, golden, tuple(given.get("ignore") or ()), tuple(given.get("key") or ()))
+    at_once = given.get("at_once")
+    if at_once is not None and (not isinstance(at_once, int) or at_once < 1):
+        raise RecipeError(recipe=recipe, why="`at_once` is not a number of rows", kind="options of duplicates", known=", ".join(fields))
+    return DuplicateRules(remove, near, golden, tuple(given.get("ignore") or ()), tuple(given.get("key") or ()), at_once)
 
 
 def _contract(recipe: str, given: Any) -> Contract:

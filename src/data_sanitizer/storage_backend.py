@@ -44,14 +44,14 @@ from data_sanitizer.storage._statements import Keys, new_id
 from data_sanitizer.storage._types import now
 from data_sanitizer.storage._vectors import Signatures
 from data_sanitizer.storage._webhooks import Message
-from data_sanitizer.storage._work import Work
+from data_sanitizer.storage._work import Made, Work
 from data_sanitizer.storage.milvus import MilvusConfig, MilvusVectors
 from data_sanitizer.storage.postgres import PostgresConfig
 from data_sanitizer.storage.schema import EVERY_TENANT
 from data_sanitizer.storage.sqlite import SqliteConfig
 
 __all__ = [
-    "ApiKey", "AuditHead", "AuditState", "Candidates", "Chunk", "Job", "Message", "MilvusConfig", "PostgresConfig", "Reservation",
+    "ApiKey", "AuditHead", "AuditState", "Candidates", "Chunk", "Job", "Made", "Message", "MilvusConfig", "PostgresConfig", "Reservation",
     "Samples", "SqliteConfig", "StorageBackend", "StoredDataset", "Target", "Usage", "new_id",
 ]  # fmt: skip
 
@@ -139,12 +139,12 @@ class StorageBackend(Requests, Work):
         def audit(event: EntityEvent) -> None:
             self.insert_audit_log(tenant_id, event.actor, f"entity.{event.kind}", event.entity, {"dataset": name, "other": event.other})
 
-        return StoredDataset(self._run, tenant_id, self.find_dataset(tenant_id, name), keep=keep, audit=audit)
+        return StoredDataset(self._run, tenant_id, self.find_dataset(tenant_id, name), self._signatures, keep=keep, audit=audit)
 
     def dataset(self, tenant_id: str, name: str) -> StoredDataset:
         """The dataset of this name for a run that delivers to it; tenant and dataset are made where they are not there."""
         self.create_tenant(tenant_id)
-        return StoredDataset(self._run, tenant_id, self.create_dataset(tenant_id, name))
+        return StoredDataset(self._run, tenant_id, self.create_dataset(tenant_id, name), self._signatures)
 
     def create_job(
         self, tenant_id: str, *, source: Mapping[str, Any], options: Mapping[str, Any] | None = None, dataset_id: UUID | None = None,
@@ -251,14 +251,16 @@ class StorageBackend(Requests, Work):
         self._signatures.store(tenant_id, samples)
 
     def query_lsh_candidates(
-        self, tenant_id: str, dataset_id: UUID, signatures: NDArray[np.uint32], *, limit: int = 10, threshold: float = 0.5
-    ) -> Candidates:
-        """Rows of the dataset with similar signatures, for each of those given, of shape (n, numbers).
+        self, tenant_id: str, dataset_id: UUID, signatures: NDArray[np.uint32], *, limit: int = 10, threshold: float = 0.5,
+        before: int | None = None,
+    ) -> Candidates:  # fmt: skip
+        """Rows of the dataset with similar signatures, for each of those given, of shape (n, numbers); with `before`, only rows of
+        deliveries with a lower number.
 
         Similarity is counted on the signatures. Where the vector index is away, or does not hold what the database holds, the index in this
         process answers, and the result says `degraded`.
         """
-        return self._signatures.query(tenant_id, dataset_id, signatures, limit, threshold)
+        return self._signatures.query(tenant_id, dataset_id, signatures, limit, threshold, before)
 
     def delete_delivery_vectors(self, tenant_id: str, dataset_id: UUID, delivery: int) -> None:
         """Delete the signatures of a delivery, here and in the vector index."""
@@ -337,6 +339,10 @@ class StorageBackend(Requests, Work):
     def _look_at_database(self) -> str:
         self.check()
         return f"{self._database.dialect}, schema {migrations.newest()}"
+
+    def clock(self) -> float:
+        """The time of the database, in seconds since 1970."""
+        return self._read(EVERY_TENANT, _jobs.clock)
 
     def grant(self, role: str) -> None:
         """Give a role of Postgres the rights that the service needs."""

@@ -13,7 +13,7 @@ from data_sanitizer import errors
 
 CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, errors.DataSanitizerError)]
 LEAVES = [c for c in CLASSES if not c.__subclasses__()]
-EXIT_CODES = {"GateFailed": 1, "UsageError": 2, "InputError": 3, "EnvironmentFailed": 4}
+EXIT_CODES = {"GateFailed": 1, "UsageError": 2, "InputError": 3, "EnvironmentFailed": 4, "SettingUnusable": 78}
 
 
 def example(kind: type[errors.DataSanitizerError]) -> errors.DataSanitizerError:

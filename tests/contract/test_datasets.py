@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from data_sanitizer import errors
-from data_sanitizer.model import Delivery, EntityEvent, NewDelivery, RowPart, Split
+from data_sanitizer.model import Delivery, EntityEvent, NewDelivery, RowPart, Samples, Split
 from data_sanitizer.storage_backend import StorageBackend, StoredDataset
 from tests.contract.conftest import Place
 
@@ -72,8 +73,9 @@ def test_what_changed_is_stored_with_it(dataset: StoredDataset) -> None:
 
 def test_a_delivery_on_what_is_no_more_is_refused_and_leaves_nothing(dataset: StoredDataset) -> None:
     dataset.commit(delivery(1), lambda: iter(parts(1)), (0, 0))
+    other = dataclasses.replace(delivery(1).delivery, fingerprint="f" * 64)
     with pytest.raises(errors.DatasetBusy):
-        dataset.commit(delivery(1), lambda: iter(parts(1)), (0, 0))
+        dataset.commit(dataclasses.replace(delivery(1), delivery=other), lambda: iter(parts(1)), (0, 0))
     with pytest.raises(errors.DatasetBusy):
         dataset.commit(delivery(2), lambda: iter(parts(2)), (0, 0))
 
@@ -85,6 +87,37 @@ def test_a_delivery_on_what_is_no_more_is_refused_and_leaves_nothing(dataset: St
         dataset.commit(delivery(2, changed={(1, 0): keys(5, 5)}), broken, (1, 0))
     assert [d.no for d in dataset.state().deliveries] == [1]
     assert [p.entities.tolist() for p in dataset.parts()] == [keys(1, 1).tolist()] * 2
+
+
+def test_a_delivery_whose_answer_was_lost_is_stored_once(dataset: StoredDataset) -> None:
+    for _ in range(2):  # as a call is made again when the connection was lost
+        dataset.commit(delivery(1), lambda: iter(parts(1)), (0, 0))
+    assert dataset.state().version == (1, 0)
+    assert len(list(dataset.parts())) == len(parts(1))
+
+
+def test_what_was_learned_is_kept_of_the_last_two_deliveries(dataset: StoredDataset) -> None:
+    told = [b"one", b"two", None, b"three", b""]
+    for no, knowledge in enumerate(told, 1):
+        new = dataclasses.replace(delivery(no), knowledge=knowledge, seen=bytes([no]))
+        dataset.commit(new, lambda no=no: iter(parts(no)), (no - 1, 0))  # type: ignore[misc]
+        assert dataset.knowledge(no + 1) == {1: b"one", 2: b"two", 3: b"two", 4: b"three", 5: b""}[no]
+    assert [dataset.knowledge(no) for no in (1, 2, 3, 4, 5)] == [b"", b"", b"", b"", b"three"]
+    assert [dataset.seen(no) for no in (1, 5, 6)] == [b"\1", b"\5", b""]
+
+
+def test_the_columns_that_are_signed_stay_those_of_the_first_time(backend: StorageBackend, dataset: StoredDataset) -> None:
+    dataset.commit(delivery(1), lambda: iter(parts(1)), (0, 0))
+    assert dataset.index.opened(["a", "b"]) == (("a", "b"), {})
+    some = Samples("", 1, 0, keys(1, 2), np.zeros((2, 128), np.uint32))
+    for _ in range(2):
+        dataset.index.add(some)
+    assert dataset.index.opened(["c"]) == (("a", "b"), {(1, 0): 2})
+    looking = backend.known_dataset(dataset.tenant, "customers", keep=False)
+    looking.index.add(Samples("", 1, 1, keys(3), np.zeros((1, 128), np.uint32)))
+    assert looking.index.opened(["c"]) == (("c",), None)
+    assert dataset.index.opened(["c"])[1] == {(1, 0): 2}
+    assert dataset.state().rules == {"key": ["id"]}
 
 
 def test_a_decision_is_kept(dataset: StoredDataset) -> None:

@@ -16,7 +16,7 @@ from data_sanitizer import errors
 from data_sanitizer.duplicates.minhash import EMPTY, similarity
 from data_sanitizer.model import Candidates, Samples
 from data_sanitizer.ports import Vectors
-from data_sanitizer.storage.memory import MemoryVectors
+from data_sanitizer.storage.memory import MemoryVectors, scan
 from data_sanitizer.storage.milvus import MilvusConfig, MilvusVectors
 from data_sanitizer.storage_backend import SqliteConfig, StorageBackend
 from tests.contract import servers
@@ -179,6 +179,31 @@ def milvus_is_filled_when_it_answers_again_or_was_emptied(tmp_path: Path, milvus
         assert backend.query_lsh_candidates(tenant, dataset, some).degraded
         assert backend.rebuild_vectors() == 50
         assert not backend.query_lsh_candidates(tenant, dataset, some).degraded
+
+
+def test_a_scan_finds_what_an_index_finds() -> None:
+    stored, memory = signatures(3000, seed=3), MemoryVectors()
+    batches = [samples("6f1c2f6e-0000-4000-8000-000000000000", stored[k : k + 700], 1 + k // 1400, k, k) for k in range(0, 3000, 700)]
+    for batch in batches:
+        memory.upsert("acme", batch)
+    asked = np.concatenate([altered(stored[::7], 0.3), altered(stored[::7], 0.2, 4), signatures(50, seed=8)])
+    index = memory.search("acme", batches[0].dataset, asked, 2, 0.4, 3000)
+    found = scan(lambda: batches, asked, 2, 0.4)
+    assert pairs(found) == pairs(index)
+    assert found.similarity.tolist() == index.similarity.tolist()
+    assert len(pairs(found)) >= 2 * len(stored[::7])
+
+
+def test_earlier_deliveries_alone_can_be_asked_for(tmp_path: Path) -> None:
+    some = signatures(60)
+    with _backend(tmp_path, None).closing() as backend:
+        tenant, dataset = filled(backend, some)
+        every = backend.query_lsh_candidates(tenant, dataset, some)
+        before = backend.query_lsh_candidates(tenant, dataset, some, before=2)
+        assert pairs(backend.query_lsh_candidates(tenant, dataset, some, before=9)) == pairs(every)
+        backend.delete_delivery_vectors(tenant, dataset, 2)
+        assert pairs(before) == pairs(backend.query_lsh_candidates(tenant, dataset, some))
+        assert 0 < len(pairs(before)) < len(pairs(every))
 
 
 def test_stored_signatures_are_found_in_the_process(tmp_path: Path) -> None:

@@ -213,8 +213,9 @@ def test_t42_the_service_does_not_start_with_a_secret_that_is_none(tmp_path: Pat
         with pytest.raises(errors.SettingUnusable, match="DATA_SANITIZER_PEPPER_FILE"):
             settings.ApiSettings.from_environment().pepper()
     monkeypatch.delenv("DATA_SANITIZER_PEPPER_FILE")
-    with pytest.raises(errors.SettingUnusable), TestClient(create_app()):
+    with pytest.raises(errors.SettingUnusable) as refused, TestClient(create_app()):
         pass
+    assert refused.value.exit_code == 78
 
 
 def test_t43_an_error_of_ours_tells_an_id_and_nothing_else(

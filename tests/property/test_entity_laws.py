@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from data_sanitizer.duplicates import clusters, decisions
 from data_sanitizer.duplicates.entities import carried, joined
 from data_sanitizer.pipeline.delivered_rows import first_equal, merged
+from data_sanitizer.pipeline.entity_changes import KINDS, changes
 
 GROUPS = st.lists(st.lists(st.integers(0, 6), min_size=1, max_size=12), min_size=1, max_size=5)
 
@@ -99,3 +100,22 @@ def test_streams_are_merged_in_the_order_of_their_keys(streams: list[list[int]],
 def test_the_first_equal_key_is_found_where_halves_are_equal() -> None:
     same_half = np.array([[7, 2], [7, 1], [7, 2], [3, 1], [7, 1]], np.uint64)
     assert first_equal(same_half).tolist() == [0, 1, 0, 3, 1]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.booleans(), st.booleans(), st.booleans()), max_size=30))
+def test_every_entity_of_two_deliveries_is_counted_once(rows: list[tuple[int, bool, bool, bool]]) -> None:
+    numbers = np.array([r[0] for r in rows], np.int64)
+    before, now = (np.array([r[k] for r in rows], np.bool_) for k in (1, 2))
+    ever = before | np.array([r[3] for r in rows], np.bool_)
+    ids = keys(9)
+    found = changes(numbers, ids[numbers], before, now, ever)
+    told = {tuple(i): (KINDS[k], b, n) for i, k, b, n in zip(found.entities.tolist(), found.kinds, found.before, found.now, strict=True)}
+    same = 0
+    for entity in range(9):
+        had, has, knew = ({k for k in np.flatnonzero(numbers == entity) if side[k]} for side in (before, now, ever))
+        kind = ("back" if knew else "new") if has and not had else "gone" if had and not has else "changed" if had != has else ""
+        same += had == has and bool(has)
+        assert told.get(tuple(ids[entity].tolist())) == ((kind, len(had), len(has)) if kind else None)
+    assert found.same == same
+    assert found.entities.tolist() == sorted(found.entities.tolist())

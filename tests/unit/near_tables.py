@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from data_sanitizer.duplicates.near import NearDuplicates, find
+from data_sanitizer.duplicates.found import NearDuplicates
+from data_sanitizer.duplicates.near import find
 from data_sanitizer.duplicates.records import RecordFile
 
 SYLLABLES = ("an", "be", "ca", "do", "el", "fa", "gri", "ho", "is", "jo", "ka", "lu", "mar", "ne", "or", "pe", "qui", "ra", "sto", "ta")

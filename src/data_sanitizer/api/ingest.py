@@ -37,6 +37,7 @@ _BODY: Final = {
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
                         "dataset_name": {"type": "string"},
+                        "dataset": {"type": "string"},
                         "options": {"type": "string", "description": "The other options, as JSON."},
                     },
                 }
@@ -147,7 +148,7 @@ class _Taking:
             found.storage.check_same_request(tenant, self._first, print_, str(self._key))
             return self._first
         try:
-            values["dataset_id"] = found.storage.create_dataset(tenant, options.dataset_name) if options.dataset_name else None
+            values["dataset_id"] = found.storage.create_dataset(tenant, options.dataset) if options.dataset else None
             if not self._key:
                 found.storage.create_job(tenant, job_id=self._job, request_fingerprint=print_, **values)
             elif not found.storage.submit_job(tenant, self._job, request_fingerprint=print_, **values):
@@ -163,7 +164,8 @@ class _Taking:
 def _values(upload: uploads.Upload, options: IngestOptions, large: int) -> dict[str, Any]:
     """The fields of the job's row, as the workers read them."""
     size = sum(file.bytes for file in upload.files)
-    told = {"recipe": options.recipe or "careful", "output_format": options.output_format, "dataset": None,
+    told = {"recipe": options.recipe or "careful", "output_format": options.output_format, "dataset": options.dataset,
+            "accept_changes": options.accept_changes,
             "reading": options.reading.model_dump(exclude_none=True), "dataset_name": options.dataset_name}  # fmt: skip
     return {"source": {"objects": [asdict(file) for file in upload.files]}, "options": told, "priority": options.priority,
             "lane": "large" if size >= large else "small", "input_bytes": size}  # fmt: skip
@@ -200,9 +202,9 @@ def _no_number(name: str) -> None:
 
 
 def _usable(options: IngestOptions) -> None:
-    """Raise where the options ask for what is not to be had: an unknown recipe, a file of the server, a dataset."""
-    if options.dataset is not None:
-        raise refused("not-supported", what="Deliveries to a dataset are not supported yet. Leave `dataset` out.")
+    """Raise where the options ask for what is not to be had: an unknown recipe, a file of the server."""
+    if options.accept_changes and options.dataset is None:
+        raise refused("not-supported", what="`accept_changes` is for deliveries: name their `dataset`, or leave it out.")
     recipe = options.recipe or "careful"
     if isinstance(recipe, str):
         if recipe not in RECIPES:

@@ -14,6 +14,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from data_sanitizer import retention
 from data_sanitizer.api import _cursors
 from data_sanitizer.api.access import Caller, Found, needs
 from data_sanitizer.api.problems import refused
@@ -53,7 +54,8 @@ def status_of(job: Job) -> JobStatus:
     return JobStatus.model_validate({
         "id": job.id, "status": _SHOWN[job.state], "progress": {k: job.progress[k] for k in keys if k in job.progress}, "error": error,
         "degraded": list(job.degraded), "inputs": inputs, "output_format": job.options.get("output_format", "parquet"),
-        "dataset_name": job.options.get("dataset_name"), "attempt": job.attempt, "cancel_requested": job.cancel_requested,
+        "dataset_name": job.options.get("dataset_name"), "dataset": job.options.get("dataset"),
+        "delivery": (job.result or {}).get("delivery"), "attempt": job.attempt, "cancel_requested": job.cancel_requested,
         "rows": (job.result or {}).get("rows"), "manifest_sha256": job.manifest_sha256, "created_at": job.created_at,
         "finished_at": job.finished_at,
     })  # fmt: skip
@@ -159,7 +161,5 @@ def delete(request: Request, job_id: UUID, found: Found, caller: Writer) -> Resp
     if not found.storage.delete_job(caller.tenant, job_id):
         raise refused("still-running")
     found.storage.insert_audit_log(caller.tenant, caller.actor, "job.deleted", str(job_id))
-    folder = found.root / caller.tenant / "jobs" / str(job_id) / ""
-    for there in list(folder.store.listed(folder.key)):
-        folder.store.delete(there.key)
+    retention.clear(found.root, f"{caller.tenant}/jobs/{job_id}/")
     return Response(status_code=204)

@@ -40,6 +40,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "not-finished": Problem(409, "The job has no result yet", "It is {state}. Ask again when it has succeeded."),
     "no-result": Problem(409, "The job has no result", "It is {state}; its `error` says why."),
     "still-running": Problem(409, "The job is not at its end", "Cancel it first, and delete it when it is cancelled."),
+    "dataset-busy": Problem(409, "The dataset is being delivered to", "Try again when its jobs are done."),
     "ended": Problem(409, "The job is at its end", "It is {state} and cannot be cancelled."),
     "payload-too-large": Problem(413, "The body is too large", "At most {limit} bytes are taken."),
     "unsupported-media-type": Problem(415, "Unknown kind of body", "Send {known}."),
@@ -49,6 +50,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "source-not-allowed": Problem(422, "The source is not allowed", "{what}"),
     "address-not-allowed": Problem(422, "The address is not allowed", "{what}"),
     "too-large-for-format": Problem(422, "Too large for the format", "{what}"),
+    "not-in-dataset": Problem(
+        422, "No such row", "A row is named by the delivery that brought it first, and is not alone in its entity. See `deliveries`."
+    ),
     "not-supported": Problem(422, "Not supported", "{what}"),
     "rate-limited": Problem(429, "Too many requests", "Try again in {wait} s."),
     "too-many-jobs": Problem(429, "Too many open jobs", "{limit} jobs may wait or run at a time. Try again when some are done."),

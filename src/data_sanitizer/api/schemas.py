@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -16,6 +16,7 @@ def _whole(value: Any) -> Any:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
+DATASET: Final = r"^[\p{L}\p{N}][\p{L}\p{N} ._-]{0,199}$"  # it is a part of addresses
 
 
 class _Given(BaseModel):
@@ -45,7 +46,8 @@ class IngestOptions(_Given):
     output_format: Literal["parquet", "csv", "jsonl"] = "parquet"
     reading: Reading = Field(default_factory=lambda: Reading.model_validate({}))
     priority: Whole = Field(0, ge=-9, le=9, description="Among the jobs of the tenant: larger ones first.")
-    dataset: str | None = Field(None, max_length=200, description="Not supported yet.")
+    dataset: str | None = Field(None, pattern=DATASET, description="The dataset that this is a delivery to; made where it is not there.")
+    accept_changes: bool = Field(False, description="For a delivery: publish what differs from the one before, whatever the contract says.")
 
 
 class IngestFromSource(IngestOptions):
@@ -114,6 +116,8 @@ class JobStatus(BaseModel):
     inputs: list[InputFile]
     output_format: str
     dataset_name: str | None
+    dataset: str | None = Field(description="The dataset that the job delivers to.")
+    delivery: int | None = Field(description="The number of the delivery there; when the job has succeeded.")
     attempt: int
     cancel_requested: bool
     rows: Mapping[str, int] | None = Field(description="in, kept, merged, quarantined; when the job has succeeded")
@@ -285,6 +289,82 @@ class Health(BaseModel):
 
     status: Literal["ok", "degraded", "unavailable"]
     degraded: list[str] = []
+
+
+class DatasetTold(BaseModel):
+    """A dataset, with the number of its deliveries."""
+
+    name: str
+    deliveries: int
+
+
+class DatasetList(BaseModel):
+    """All datasets of a tenant, by name."""
+
+    datasets: list[DatasetTold]
+
+
+class DeliveryTold(BaseModel):
+    """One delivery: its inputs, its rows and what became of entities."""
+
+    no: int
+    row_count: int
+    counts: Mapping[str, Any] = Field(description="rows: in, kept, merged, quarantined, seen, new; entities: created, merged, split")
+    inputs: list[Mapping[str, Any]]
+    manifest_sha256: str
+    created_at: dt.datetime
+
+
+class DeliveryList(BaseModel):
+    """All deliveries of a dataset, in their order."""
+
+    deliveries: list[DeliveryTold]
+
+
+class EntityEventTold(BaseModel):
+    """What happened to the id of an entity: created, merged into another, split from another."""
+
+    no: int
+    kind: str
+    entity: str
+    other: str | None
+    delivery: int
+    actor: str
+    evidence: Mapping[str, Any]
+
+
+class EventPage(BaseModel):
+    """Events in their order."""
+
+    events: list[EntityEventTold]
+    next: str | None
+
+
+class DeliveredRow(_Given):
+    """A row as it was first delivered."""
+
+    delivery: Whole = Field(ge=1, le=2**31 - 1)
+    row: Whole = Field(ge=0, le=2**53 - 1)
+    source: str | None = Field(None, max_length=1000, description="The input it is of, where the delivery had several.")
+
+
+class SplitRows(_Given):
+    """Rows that are not the same entity as the others of theirs; several become one."""
+
+    rows: list[DeliveredRow] = Field(min_length=1, max_length=1000)
+
+
+class SplitTold(BaseModel):
+    """What followed from the decision."""
+
+    events: list[EntityEventTold]
+
+
+class Forgotten(BaseModel):
+    """What was deleted: rows by table, and runs of deliveries."""
+
+    rows: Mapping[str, int]
+    runs: int
 
 
 class NewWebhook(_Given):

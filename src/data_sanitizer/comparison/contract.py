@@ -51,10 +51,12 @@ def summary(comparison: Mapping[str, Any]) -> str:
     """The comparison in lines for a terminal."""
     found = comparison["differences"]
     rows = f"{comparison['old']['rows']} rows before, {comparison['new']['rows']} now."
+    entities = comparison.get("entities", {})
+    counted = [f"Entities: {', '.join(f'{count} {kind}' for kind, count in entities.items())}."] if entities else []
     if not found:
-        return f"{rows} No difference beyond chance."
+        return "\n".join([f"{rows} No difference beyond chance.", *counted])
     lines = [f"  {'stops ' if d['stops'] else 'told  '} {line(d)}" for d in found]
-    return "\n".join([f"{rows} {len(found)} differences, of which {comparison['stopping']} stop a delivery:", *lines])
+    return "\n".join([f"{rows} {len(found)} differences, of which {comparison['stopping']} stop a delivery:", *lines, *counted])
 
 
 def line(difference: Mapping[str, Any]) -> str:

@@ -37,9 +37,11 @@ class Frequencies:
     cells: NDArray[np.int64]  # (columns,) cells that are not empty
 
     @classmethod
-    def counted(cls, blocks: Iterable[NDArray[np.uint64]], rows: int, columns: Sequence[int]) -> Frequencies:
-        """Count the fingerprints of some columns in blocks of (rows of the block, all columns). Memory: at most 4 MiB a column."""
-        bits = min(max(rows.bit_length() + 3, 12), 20)
+    def counted(cls, blocks: Iterable[NDArray[np.uint64]], rows: int, columns: Sequence[int], size: int = 0) -> Frequencies:
+        """Count the fingerprints of some columns in blocks of (rows of the block, all columns), in `size` counters a column (a power of 2)
+        or as many as `rows` ask for. Memory: at most 4 MiB a column.
+        """
+        bits = size.bit_length() - 1 if size else min(max(rows.bit_length() + 3, 12), 20)
         counters = np.zeros((len(columns), 1 << bits), np.uint32)
         cells = np.zeros(len(columns), np.int64)
         for prints in blocks:

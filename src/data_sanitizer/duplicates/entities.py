@@ -103,6 +103,13 @@ def new_ids(keys: Keys, salt: bytes) -> Keys:
         return np.asarray(mixed ^ (mixed >> np.uint64(32)))
 
 
+def hexadecimal(ids: Keys) -> list[str | None]:
+    """Ids as 32 digits; None for one that is zero."""
+    text = np.ascontiguousarray(ids.astype(">u8")).tobytes().hex()
+    there_is: list[bool] = np.asarray(ids.any(axis=1)).tolist()
+    return [text[k : k + 32] if there else None for k, there in zip(range(0, len(text), 32), there_is, strict=True)]
+
+
 def joined(rows: int, one: Rows, other: Rows) -> Rows:
     """The least row of all that are tied together by pairs, for each of `rows` rows."""
     least = np.arange(rows)

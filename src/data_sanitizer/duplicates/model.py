@@ -141,6 +141,16 @@ class Model:
         """Pairs per row for a share of all pairs."""
         return share * (self.rows - 1) / 2
 
+    def with_shares(self, duplicates: Floats, related: Floats, pairs: float) -> Model:
+        """The same with the shares that duplicates and related pairs have among some `pairs`, from the posteriors of those that matter."""
+        random = np.maximum(1 - duplicates - related, 0)
+        known = shares = np.array([self.duplicate_share, self.related_share])
+        for _ in range(_STEPS):
+            odds = np.stack([duplicates, related]) * (shares / known)[:, None]
+            mass = (odds / np.maximum(odds.sum(axis=0) + random, 1e-300)).sum(axis=1)
+            shares = np.maximum(mass, (1.0, 0.3)) / max(pairs, 1.0)
+        return replace(self, duplicate_share=float(shares[0]), related_share=float(shares[1]))
+
     def weakness(self, measures: NDArray[np.bool_]) -> str:
         """Why rows cannot be told apart by these columns, of which some are plain numbers; empty if they can.
 

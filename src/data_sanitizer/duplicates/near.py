@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,9 @@ from data_sanitizer.duplicates.cells import add_content
 from data_sanitizer.duplicates.chance import Chance, Frequencies, dependence, random_pairs, table
 from data_sanitizer.duplicates.columns import Roles, by_content, roles
 from data_sanitizer.duplicates.comparison import Bar, Comparison, WholeRows, all_pairs, measures, rarities
+from data_sanitizer.duplicates.found import NearDuplicates
 from data_sanitizer.duplicates.hopeful import Hopeful
+from data_sanitizer.duplicates.knowledge import Knowledge
 from data_sanitizer.duplicates.model import Figures, Model, Sample
 from data_sanitizer.duplicates.moved import exchanged, raise_moved
 from data_sanitizer.duplicates.neighbours import neighbours
@@ -42,45 +44,7 @@ _UNDECIDED: Final = {model.CLEAR: 0.25, model.NOISY: 0.2, model.TEXT: 0.0}  # of
 _WORDS: Final = 3.0  # mean words of a long text
 _CONTENT: Final = 1 << 20  # number of the key of all columns that are compared
 _NO_PAIRS: Final = np.zeros((0, 2), np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class NearDuplicates:
-    """What was found in n rows. Pairs are ascending by row a and then b; only those that are duplicate or related at or above 0.5."""
-
-    a: Rows
-    b: Rows
-    confidences: NDArray[np.float32]  # that the pair is one entity
-    related: NDArray[np.float32]  # that it is related but distinct
-    levels: NDArray[np.int8]  # (pairs, all columns) 0 a cell is empty or not compared, 1 differ, 2… alike, the highest equal
-    bits: NDArray[np.float32]  # (pairs, all columns) weight of evidence for one entity
-    rows: int  # n
-    members: Rows  # (members,) rows that are not alone in their cluster, ascending
-    labels: Rows  # (members,) the least row of each one's cluster
-    keepers: Rows  # (members,) the row kept for each: another one only where that is sure
-    figures: Figures
-
-    @property
-    def clusters(self) -> Rows:
-        """The least row of each row's cluster, its own number where it is alone, of shape (n,)."""
-        return self.cluster_of(np.arange(self.rows))
-
-    @property
-    def kept(self) -> Rows:
-        """The row kept for each row, of shape (n,)."""
-        return self.kept_for(np.arange(self.rows))
-
-    def cluster_of(self, rows: Rows) -> Rows:
-        """The least row of the cluster of each of some rows."""
-        return self._told(rows, self.labels)
-
-    def kept_for(self, rows: Rows) -> Rows:
-        """The row kept for each of some rows."""
-        return self._told(rows, self.keepers)
-
-    def _told(self, rows: Rows, answers: Rows) -> Rows:
-        place = np.searchsorted(self.members, rows).clip(0, max(len(self.members) - 1, 0))
-        return np.where(self.members[place] == rows, answers[place], rows) if len(self.members) else rows
+_NO_MORE: Final = np.zeros(0, np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +93,12 @@ class _Scored:
     related: NDArray[np.float64]
 
 
-def find(records: Records, folder: Path, threads: int = 1, apart: Rows = _NO_PAIRS) -> NearDuplicates:
+def find(records: Records, folder: Path, threads: int = 1, apart: Rows = _NO_PAIRS,
+         learned: Callable[[Knowledge], object] | None = None) -> NearDuplicates:  # fmt: skip
     """Find the near-duplicates among the rows, which should hold no exact duplicates. Files are written to `folder`.
 
-    The pairs of rows `apart`, of shape (pairs, 2), are never in one cluster, nor what would tie them together.
+    The pairs of rows `apart`, of shape (pairs, 2), are never in one cluster, nor what would tie them together. `learned` is told what was
+    learned of the table, if its rows can be told apart.
     """
     table = _prepared(records, threads)
     first = _first_model(table)
@@ -143,6 +109,39 @@ def find(records: Records, folder: Path, threads: int = 1, apart: Rows = _NO_PAI
     known = _learned(table, first, hopeful)
     if weakness and known.kind != model.TEXT:
         return _nothing(records, known.figures(identifiable=False, reason=weakness))
+    if learned is not None:
+        learned(Knowledge(records.columns, records.kinds, table.roles, table.comparison.rarities, table.moved, known))
+    return _judged(table, known, hopeful, apart)
+
+
+def find_known(records: Records, folder: Path, known: Knowledge, pairs: NDArray[np.uint64], new: Rows, threads: int = 1,
+               apart: Rows = _NO_PAIRS) -> NearDuplicates:  # fmt: skip
+    """As `find`, for some `new` rows of a table of which all was learned before, in records of them and of others that are alike. `pairs`,
+    as a << 32 | b with a < b, ascending and unique, are candidates beside those that the columns give.
+    """
+    records = replace(records, kinds=known.kinds)
+    rows = by_content(records, sample(records.contents, _COUNTED))
+    measured = tuple(m if c in known.roles.used else None for c, m in enumerate(measures(known.kinds)))
+    table = _Table(records, known.roles, Comparison(records, measured, known.rarities), known.moved, rows, threads)
+    first = known.first()
+    hopeful = _hopeful(table, first, _candidates(table, first, folder, pairs), folder)
+    return _judged(table, _shares(table, known.model, hopeful, new), hopeful, apart)
+
+
+def _shares(table: _Table, known: Model, hopeful: Hopeful, new: Rows) -> Model:
+    """How frequent duplicates are among the pairs of new rows, for one delivery is no guide to the next."""
+    is_new = np.zeros(table.records.rows, np.bool_)
+    is_new[new] = True
+    found = [np.zeros((2, 0))]
+    for a, b, levels in hopeful.parts():
+        one = is_new[a] | is_new[b]
+        found.append(np.stack(known.posteriors(levels[one], table.prints(a[one]))[:2]))
+    duplicate, related = np.concatenate(found, axis=1)
+    return known.with_shares(duplicate, related, len(new) * (known.rows - (len(new) + 1) / 2))
+
+
+def _judged(table: _Table, known: Model, hopeful: Hopeful, apart: Rows) -> NearDuplicates:
+    """The candidates that are matches by what is known, and their clusters."""
     scored = _scored(table, known, hopeful)
     weights, sure = _confident(table, known, scored)
     weights = _unsure(weights, _nothing_equal(known, scored.levels, table.exact[table.used]))
@@ -177,8 +176,8 @@ def _first_model(table_: _Table) -> Model:
     return model.believed(chance, names, table_.records.rows)
 
 
-def _candidates(table_: _Table, first: Model, folder: Path) -> Pairs:
-    """All pairs of a small table; else pairs that templates find, and where columns are few, nearest long texts too."""
+def _candidates(table_: _Table, first: Model, folder: Path, more: NDArray[np.uint64] = _NO_MORE) -> Pairs:
+    """All pairs of a small table; else pairs that templates find, and where columns are few, nearest long texts too, and `more`."""
     records, used = table_.records, table_.roles.used
     if is_small(records):
         return all_pairs(records.rows)
@@ -193,6 +192,8 @@ def _candidates(table_: _Table, first: Model, folder: Path) -> Pairs:
         for column in _texts(table_, first):
             for pairs in neighbours(records, int(column)):
                 files.add(pairs)
+    if len(more):
+        files.add(more)
     return files.merged()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -50,7 +50,7 @@ class Stored:
         touched[self.places] = which
         return {place: laid for (place, laid), (a, b) in zip(self.laid(entities), self._bounds(), strict=True) if touched[a:b].any()}
 
-    def laid(self, values: Key) -> list[tuple[tuple[int, int], Key]]:
+    def laid(self, values: NDArray[Any]) -> list[tuple[tuple[int, int], NDArray[Any]]]:
         """Values of all rows, by (delivery, part), in the order of the keys."""
         laid = np.empty_like(values)
         laid[self.places] = values
@@ -271,18 +271,23 @@ class _Held:
         return keys, frame.select(here)
 
 
-def all_rows(dataset: Dataset, stored: Stored, new: NewRows, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """The cells of all rows of a dataset and the new ones, in the order of their keys, some at a time."""
-    by_delivery: dict[int, list[tuple[int, Key]]] = {}
-    for (delivery, part), keys in stored.laid(stored.keys):
-        by_delivery.setdefault(delivery, []).append((part, keys))
+def all_rows(dataset: Dataset, stored: Stored, new: NewRows, columns: Sequence[str],
+             wanted: NDArray[np.bool_] | None = None) -> Iterator[pl.DataFrame]:  # fmt: skip
+    """The cells of all rows of a dataset, or of the stored ones that are wanted, and the new ones, in the order of their keys, some at a
+    time."""
+    chosen = np.ones(len(stored), np.bool_) if wanted is None else wanted
+    by_delivery: dict[int, list[tuple[int, Key, NDArray[np.bool_]]]] = {}
+    for ((delivery, part), keys), (_, some) in zip(stored.laid(stored.keys), stored.laid(chosen), strict=True):
+        by_delivery.setdefault(delivery, []).append((part, keys, some))
     streams = [_stream(dataset, delivery, parts) for delivery, parts in by_delivery.items()]
-    return merged([*streams, _own_stream(new)], len(stored) + len(new.ordinals), columns)
+    return merged([*streams, _own_stream(new)], int(chosen.sum()) + len(new.ordinals), columns)
 
 
-def _stream(dataset: Dataset, delivery: int, parts: Sequence[tuple[int, Key]]) -> Iterator[tuple[Key, pl.DataFrame]]:
-    for part, keys in parts:
-        yield keys, pl.read_ipc(io.BytesIO(dataset.cells(delivery, part)))
+def _stream(dataset: Dataset, delivery: int, parts: Sequence[tuple[int, Key, NDArray[np.bool_]]]) -> Iterator[tuple[Key, pl.DataFrame]]:
+    for part, keys, some in parts:
+        if some.any():
+            frame = pl.read_ipc(io.BytesIO(dataset.cells(delivery, part)))
+            yield (keys, frame) if some.all() else (keys[some], frame.filter(pl.Series(some)))
 
 
 def _own_stream(new: NewRows) -> Iterator[tuple[Key, pl.DataFrame]]:

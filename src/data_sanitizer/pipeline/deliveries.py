@@ -17,16 +17,19 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from data_sanitizer import ledger, run_folder
-from data_sanitizer.duplicates.entities import Carried, carried
+from data_sanitizer.duplicates.entities import Carried, carried, distinct, hexadecimal
 from data_sanitizer.errors import DatasetRulesDiffer
 from data_sanitizer.model import DatasetState, Delivery, EntityEvent, Key, NewDelivery, RowPart
-from data_sanitizer.pipeline import delivery_duplicates
+from data_sanitizer.pipeline import delivery_duplicates, delivery_index, entity_changes
 from data_sanitizer.pipeline.comparison import Before
 from data_sanitizer.pipeline.delivered_rows import NewRows, Stored, first_equal, load, packed_told, sort_new
 from data_sanitizer.pipeline.delivery_duplicates import Same, Search
+from data_sanitizer.pipeline.delivery_index import Delivered
 from data_sanitizer.pipeline.duplicates import Found, Rows
+from data_sanitizer.pipeline.entity_changes import Changes
 from data_sanitizer.pipeline.pass1 import Survey
 from data_sanitizer.pipeline.pass2 import CleanBlock
 from data_sanitizer.pipeline.spool import ROW_GROUP, ZSTD
@@ -110,10 +113,13 @@ class Delivering:
         """The entity of every row by age."""
         keys = np.concatenate([self.stored.keys, self.raw[self.same.new]])
         salt = f"{self.opened.state.name}/{self.no}".encode()
-        return carried(self._groups(len(keys)), self.stored.entities, keys, salt)
+        return carried(self.groups(len(keys)), self.stored.entities, keys, salt)
 
-    def _groups(self, size: int) -> Rows:
+    def groups(self, size: int) -> Rows:
+        """A row of the entity of each row by age."""
         groups = np.arange(size)
+        if self.search.asked is not None:
+            return self.search.asked.groups
         if self.search.found is not None:
             ages = self.ages(self.search.rows)
             groups[ages] = ages[self.search.found.kept]
@@ -121,6 +127,12 @@ class Delivering:
             known = first_equal(self.stored.entities)
             groups[: len(known)] = known
         return groups
+
+    def present(self) -> NDArray[np.bool_]:
+        """Which rows by age this delivery has."""
+        found, unit = np.zeros(len(self.stored) + len(self.same.new), np.bool_), self.same.unit
+        found[self.ages(unit[unit >= 0])] = True
+        return found
 
     def seen(self) -> int:
         """Rows that were delivered before."""
@@ -139,7 +151,8 @@ def find(opened: Opened, inputs: Sequence[Mapping[str, Any]], blocks: Sequence[C
     columns = compared(survey, plan, recipe)
     new = sort_new(blocks, same.new, raw[same.new], columns, scratch, threads)
     every = sorted({*columns, *_columns_before(state, no)})
-    search = delivery_duplicates.search(opened.dataset, stored, new, every, state.apart, recipe, scratch, memory, threads, same.height)
+    rows = Delivered(opened.dataset, no, stored, new, same.height)
+    search = delivery_duplicates.search(rows, every, state.apart, recipe, scratch, memory, threads)
     found = delivery_duplicates.told(search, same, stored, blocks, survey, recipe)
     return Delivering(opened, no, again, inputs, columns, stored, new, same, search, found, raw)
 
@@ -161,6 +174,16 @@ class Known:
     entities: Key
     told: Mapping[str, Any]
     carried: Carried | None  # None: the dataset has it already
+    index: Mapping[str, Any] | None = None  # how the index was asked for earlier rows
+    changes: Compared | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What became of entities since an earlier delivery."""
+
+    delivery: int
+    changes: Changes
 
 
 def entities(made: Delivering) -> Known:
@@ -170,28 +193,43 @@ def entities(made: Delivering) -> Known:
     if made.again is None:
         found = made.carried()
         counts = {"created": len(found.created), "merged": len(found.merged[0]), "split": len(found.split[0])}
-        here[unit >= 0] = found.entities[made.ages(unit[unit >= 0])]
+        every = found.entities
     else:
         counts = made.again.counts.get("entities", {})
-        here[unit >= 0] = _kept_entities(made)[unit[unit >= 0]]
+        every = _kept_entities(made)
+    here[unit >= 0] = every[made.ages(unit[unit >= 0])]
     rows = {"seen": made.seen(), "new": int(np.count_nonzero(unit >= 0)) - made.seen()}
     state = made.opened.state
     told = {"tenant": state.tenant, "name": state.name, "delivery": made.no, "rows": rows, "entities": counts,
             "earlier": list(made.stored.labels)}  # fmt: skip
-    return Known(here, told, found)
+    asked = made.search.asked
+    return Known(here, told, found, asked.told if asked else None, _compared(made, every))
+
+
+def _compared(made: Delivering, entities: Key) -> Compared | None:
+    """The comparison with the delivery before, of the entities of all rows by age; None where there is none that kept its rows."""
+    last = max((d.no for d in made.opened.state.deliveries if d.no < made.no), default=0)
+    was = entity_changes.present(made.stored, made.opened.dataset, last) if last else None
+    if was is None:
+        return None
+    size = len(made.stored)
+    before, ever = np.zeros((2, len(entities)), np.bool_)
+    before[:size], ever[:size] = was, True
+    numbers = made.groups(len(entities)) if made.again is None else distinct(entities)[0]
+    return Compared(last, entity_changes.changes(numbers, entities, before, made.present(), ever))
 
 
 def _kept_entities(made: Delivering) -> Key:
-    """The entities that the dataset has for the rows of the run and those stored before, as they are now."""
+    """The entities that the dataset has for all rows by age, as they are now."""
     state = made.opened.state
     everything = load(state.deliveries, made.opened.dataset.parts(), state.apart)
-    keys = np.concatenate([made.raw, made.stored.keys])
+    keys = np.concatenate([made.stored.keys, made.raw[made.same.new]])
     place = first_equal(np.concatenate([everything.keys, keys]))[len(everything) :]
     return everything.entities[np.minimum(place, max(len(everything) - 1, 0))]
 
 
 def write(known: Known, blocks: Sequence[CleanBlock], folder: Path) -> None:
-    """entities.parquet: source, row and entity of every row, in order."""
+    """entities.parquet: source, row and entity of every row, in order; and what became of entities since the delivery before."""
 
     def parts() -> Iterator[pl.DataFrame]:
         for block in blocks:
@@ -199,15 +237,10 @@ def write(known: Known, blocks: Sequence[CleanBlock], folder: Path) -> None:
             yield pl.DataFrame({"source": pl.repeat(block.source.name, len(own), dtype=pl.String, eager=True),
                                 "row": pl.Series(block.stored.rows(), dtype=pl.UInt64), "entity": own})  # fmt: skip
 
+    if known.changes:
+        known.changes.changes.write(folder)
     nothing = pl.DataFrame(schema={"source": pl.String, "row": pl.UInt64, "entity": pl.String})
     pl.concat([nothing, *parts()]).write_parquet(folder / ENTITIES, compression="zstd", compression_level=ZSTD, row_group_size=ROW_GROUP)
-
-
-def hexadecimal(ids: Key) -> list[str | None]:
-    """Ids as 32 digits; None for one that is zero."""
-    text = np.ascontiguousarray(ids.astype(">u8")).tobytes().hex()
-    there_is: list[bool] = np.asarray(ids.any(axis=1)).tolist()
-    return [text[k : k + 32] if there else None for k, there in zip(range(0, len(text), 32), there_is, strict=True)]
 
 
 def commit(made: Delivering, known: Known, survey: Survey, folder: Path, output: str, counts: Mapping[str, int],
@@ -224,8 +257,12 @@ def commit(made: Delivering, known: Known, survey: Survey, folder: Path, output:
     before = len(made.stored)
     moved = np.asarray((found.entities[:before] != made.stored.entities).any(axis=1))
     changed = made.stored.in_parts(found.entities[:before], moved)
-    new = NewDelivery(delivery, made.opened.rules, profile, found.created, changed, tuple(_events(found, made.no)))
+    events = tuple(_events(found, made.no))
+    seen = entity_changes.packed(made.stored, made.present()[:before])
+    new = NewDelivery(delivery, made.opened.rules, profile, found.created, changed, events, made.search.knowledge, seen)
     made.opened.dataset.commit(new, _parts(made, found, survey), made.opened.state.version)
+    if made.search.asked:
+        delivery_index.keep(made.search.asked, made.no, made.new, made.opened.dataset)
 
 
 def _events(found: Carried, no: int) -> Iterator[EntityEvent]:
@@ -254,4 +291,9 @@ def _parts(made: Delivering, found: Carried, survey: Survey) -> Callable[[], Ite
 
 def reported(known: Known | None) -> Mapping[str, Any] | None:
     """What the report says of the dataset."""
-    return None if known is None else {k: v for k, v in known.told.items() if k != "earlier"}
+    if known is None:
+        return None
+    told = {k: v for k, v in known.told.items() if k != "earlier"} | ({"index": dict(known.index)} if known.index else {})
+    if known.changes:
+        told["changes"] = {"since": known.changes.delivery, **known.changes.changes.counts()}
+    return told

@@ -1,8 +1,8 @@
 """The duplicates of a delivery: rows that were delivered before, and rows that are alike, here or in an earlier delivery.
 
-Rows are searched as they were read, all that the dataset has and in the order of their keys: so what is found depends on which rows were
-delivered, and on nothing else. How a cell is cleaned depends on the delivery it came in, so it must not count here; that rows are the same
-after cleaning does count for what is removed.
+Rows are searched as they were read, all that the dataset has (beyond a limit: `delivery_index`) and in the order of their keys: so what
+is found depends on which rows were delivered, and on nothing else. How a cell is cleaned depends on the delivery it came in, so it must
+not count here; that rows are the same after cleaning does count for what is removed.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from data_sanitizer.duplicates.entities import joined
 from data_sanitizer.duplicates.exact import ExactDuplicates, KeyFile
 from data_sanitizer.model import Key
-from data_sanitizer.pipeline import duplicates
-from data_sanitizer.pipeline.delivered_rows import NewRows, Stored, all_rows, first_equal, places_of
+from data_sanitizer.pipeline import delivery_index, duplicates
+from data_sanitizer.pipeline.delivered_rows import Stored, all_rows, first_equal, places_of
+from data_sanitizer.pipeline.delivery_index import Asked, Delivered
 from data_sanitizer.pipeline.duplicates import Found, Left, Near, Rows
 from data_sanitizer.pipeline.pass1 import Survey, in_order
 from data_sanitizer.pipeline.pass2 import CleanBlock
 from data_sanitizer.pipeline.places import Places
-from data_sanitizer.ports import Dataset
 from data_sanitizer.recipe import Recipe
 
 if TYPE_CHECKING:
-    from data_sanitizer.duplicates.near import NearDuplicates
+    from data_sanitizer.duplicates.found import NearDuplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +80,38 @@ class Search:
     exact: NDArray[np.int8]
     unsought: str
     rows: Rows  # (places,) the row at each place: of the run, or stored
+    knowledge: bytes | None = None  # what was learned of all rows, where they were searched
+    asked: Asked | None = None  # where the index found the rows to search
 
 
-def search(dataset: Dataset, stored: Stored, new: NewRows, columns: Sequence[str], apart: Key, recipe: Recipe, scratch: Path, memory: int,
-           threads: int, height: int) -> Search:  # fmt: skip
-    """Seek near-duplicates among all rows of the dataset, as far as the recipe and the memory allow."""
+def search(every: Delivered, columns: Sequence[str], apart: Key, recipe: Recipe, scratch: Path, memory: int, threads: int) -> Search:
+    """Seek near-duplicates among all rows of the dataset; where they are too many, among those that its index finds."""
+    stored, new, height, told = every.stored, every.new, every.height, recipe.duplicates
     keys = np.concatenate([stored.keys, new.keys])
     order = np.lexsort((keys[:, 1], keys[:, 0]))
     rows = np.concatenate([np.arange(height, height + len(stored)), new.ordinals])[order]
     nothing = Search(None, (), np.zeros(0, np.int8), "", rows)
-    if not (recipe.duplicates.near and not recipe.duplicates.key and columns and len(rows) > 1):
+    if not (told.near and not told.key and columns and len(rows) > 1):
         return nothing
-    if unsought := duplicates.beyond(len(rows), memory):
+    unsought = duplicates.beyond(len(rows), memory)
+    if len(stored) and (unsought or len(rows) > (told.at_once or len(rows))):
+        del keys, order, rows
+        return _by_index(every, apart, scratch, memory, threads, unsought)
+    if unsought:
         return replace(nothing, unsought=unsought)
     pairs = places_of(keys[order], apart)
     del keys, order
-    found, own = _sought(dataset, stored, new, sorted(columns), pairs, scratch, threads)
-    return Search(found, *own, "", rows)
+    return replace(_sought(every, sorted(columns), pairs, scratch, threads), rows=rows)
 
 
-def _sought(dataset: Dataset, stored: Stored, new: NewRows, columns: Sequence[str], apart: Rows, scratch: Path,
-            threads: int) -> tuple[NearDuplicates, tuple[tuple[str, ...], NDArray[np.int8]]]:  # fmt: skip
+def _by_index(every: Delivered, apart: Key, scratch: Path, memory: int, threads: int, why: str) -> Search:
+    asked = delivery_index.search(every, apart, scratch, memory, threads)
+    columns, levels = asked.compared
+    unsought = "; ".join(filter(None, [why, asked.unsought])) if asked.unsought else ""
+    return Search(asked.found, columns, levels, unsought, asked.rows, asked.knowledge, asked)
+
+
+def _sought(every: Delivered, columns: Sequence[str], apart: Rows, scratch: Path, threads: int) -> Search:
     from data_sanitizer.duplicates import near
     from data_sanitizer.duplicates.comparison import measures
     from data_sanitizer.duplicates.records import RecordFile, prepare
@@ -108,12 +119,12 @@ def _sought(dataset: Dataset, stored: Stored, new: NewRows, columns: Sequence[st
     folder = scratch / "near"
     folder.mkdir()
     file = RecordFile(folder)
-    for _, part in in_order(all_rows(dataset, stored, new, columns), prepare, threads):
+    for _, part in in_order(all_rows(every.dataset, every.stored, every.new, columns), prepare, threads):
         file.add(part)
-    records = file.finish()
-    found = near.find(records, folder, threads, apart)
+    records, learned = file.finish(), list[bytes]()
+    found = near.find(records, folder, threads, apart, lambda known: learned.append(known.packed()))
     levels = np.array([m.exact if m else 0 for m in measures(records.kinds)], np.int8)
-    return found, (records.columns, levels)
+    return Search(found, records.columns, levels, "", np.zeros(0, np.int64), b"".join(learned))
 
 
 def told(sought: Search, same: Same, stored: Stored, blocks: Sequence[CleanBlock], survey: Survey, recipe: Recipe) -> Found:

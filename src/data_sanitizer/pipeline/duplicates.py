@@ -24,7 +24,7 @@ from data_sanitizer.ports import Checkpoints
 from data_sanitizer.recipe import Plan, Recipe, converts
 
 if TYPE_CHECKING:
-    from data_sanitizer.duplicates.near import NearDuplicates
+    from data_sanitizer.duplicates.found import NearDuplicates
 
 STAGE = "duplicates"  # under which what was found is kept
 Rows = NDArray[np.int64]  # rows counted over all sources
@@ -58,7 +58,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """The near-duplicates among the rows left (see `duplicates.near.NearDuplicates`), and how their columns were compared."""
+    """The near-duplicates among the rows left (see `duplicates.found.NearDuplicates`), and how their columns were compared."""
 
     found: NearDuplicates
     columns: tuple[str, ...]

@@ -9,11 +9,10 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from data_sanitizer.duplicates.entities import Rows, distinct, new_ids
+from data_sanitizer.duplicates.entities import Rows, distinct, hexadecimal, new_ids
 from data_sanitizer.errors import NotInDataset
 from data_sanitizer.model import DatasetState, EntityEvent, Key, Split
 from data_sanitizer.pipeline.delivered_rows import Stored, load
-from data_sanitizer.pipeline.deliveries import hexadecimal
 from data_sanitizer.ports import Dataset
 
 

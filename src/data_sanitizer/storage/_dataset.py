@@ -7,17 +7,21 @@ from typing import Any
 from uuid import UUID
 
 from data_sanitizer.model import DatasetState, EntityEvent, NewDelivery, RowPart, Split
+from data_sanitizer.ports import RowIndex
 from data_sanitizer.storage import _deliveries
-from data_sanitizer.storage._vectors import Run
+from data_sanitizer.storage._row_index import StoredIndex
+from data_sanitizer.storage._vectors import Run, Signatures
 
 
 class StoredDataset:
     """What was delivered so far, and where the next delivery goes. Each method is one transaction."""
 
     def __init__(
-        self, run: Run, tenant: str, dataset: UUID, *, keep: bool = True, audit: Callable[[EntityEvent], object] | None = None
-    ) -> None:
+        self, run: Run, tenant: str, dataset: UUID, signatures: Signatures, *, keep: bool = True,
+        audit: Callable[[EntityEvent], object] | None = None,
+    ) -> None:  # fmt: skip
         self._run, self.tenant, self.id = run, tenant, dataset
+        self.index: RowIndex = StoredIndex(run, tenant, dataset, signatures, keep)
         self._keep = keep  # False: what is committed is not stored
         self._audit = audit  # is told of every decision
 
@@ -38,6 +42,14 @@ class StoredDataset:
     def profile(self, delivery: int) -> Mapping[str, Any]:
         """What profile.json said of a delivery; raises NotStored."""
         return self._run(self.tenant, lambda c: _deliveries.profile(c, self.tenant, self.id, delivery), read_only=True)
+
+    def seen(self, delivery: int) -> bytes:
+        """Which rows of earlier deliveries one had too, packed; empty where it did not keep that."""
+        return self._run(self.tenant, lambda c: _deliveries.seen(c, self.tenant, self.id, delivery), read_only=True)
+
+    def knowledge(self, before: int) -> bytes:
+        """What the last delivery before one that learned anything of its rows has learned, packed; empty where none did."""
+        return self._run(self.tenant, lambda c: _deliveries.knowledge(c, self.tenant, self.id, before), read_only=True)
 
     def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
         """Store a delivery as a whole; raises DatasetBusy where the dataset is no more what it was at `version`."""

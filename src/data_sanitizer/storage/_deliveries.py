@@ -5,7 +5,7 @@ Rows are kept packed, some thousand in one row of the table: they are only ever 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -57,6 +57,31 @@ def profile(connection: sa.Connection, tenant: str, dataset: UUID, no: int) -> d
     return found
 
 
+def knowledge(connection: sa.Connection, tenant: str, dataset: UUID, before: int) -> bytes:
+    """What the last delivery before one that learned anything has learned; empty where none did."""
+    asked = sa.select(_D.knowledge).where(_D.tenant_id == tenant, _D.dataset_id == dataset, _D.no < before, _D.knowledge.is_not(None))
+    found: bytes | None = connection.execute(asked.order_by(_D.no.desc()).limit(1)).scalar()
+    return found or b""
+
+
+def seen(connection: sa.Connection, tenant: str, dataset: UUID, no: int) -> bytes:
+    """Which rows of earlier deliveries one had too; empty where it did not keep that."""
+    asked = sa.select(_D.seen).where(_D.tenant_id == tenant, _D.dataset_id == dataset, _D.no == no)
+    return connection.execute(asked).scalar() or b""
+
+
+def signed_columns(connection: sa.Connection, tenant: str, dataset: UUID, columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns that are signed in a dataset: the given ones, where none were given before."""
+    here = (datasets.c.tenant_id == tenant, datasets.c.id == dataset)
+    options = connection.execute(sa.select(datasets.c.options).where(*here).with_for_update(key_share=True)).scalar()
+    if options is None:
+        raise NotStored(what=f"Dataset {dataset}", tenant=tenant)
+    if "signed" not in options:
+        options = {**options, "signed": list(columns)}
+        connection.execute(sa.update(datasets).where(*here).values(options=options))
+    return tuple(options["signed"])
+
+
 def state(connection: sa.Connection, tenant: str, dataset: UUID) -> DatasetState:
     """What the dataset is now; raises NotStored."""
     asked = sa.select(datasets.c.name, datasets.c.options).where(datasets.c.tenant_id == tenant, datasets.c.id == dataset)
@@ -97,7 +122,12 @@ def cells(connection: sa.Connection, tenant: str, dataset: UUID, delivery: int, 
 
 def commit(connection: sa.Connection, tenant: str, dataset: UUID, new: NewDelivery, rows: Iterator[RowPart],
            version: tuple[int, int]) -> None:  # fmt: skip
-    """Store a delivery, all of it or nothing; raises DatasetBusy where the dataset is no more what it was at `version`."""
+    """Store a delivery, all of it or nothing; raises DatasetBusy where the dataset is no more what it was at `version`.
+
+    One that is stored already is left as it is: a connection can be lost after the database took it, and before it said so.
+    """
+    if _is_stored(connection, tenant, dataset, new.delivery):
+        return
     _lock(connection, tenant, dataset, version)
     here = {"tenant_id": tenant, "dataset_id": dataset}
     if version[0] == 0:
@@ -107,14 +137,30 @@ def commit(connection: sa.Connection, tenant: str, dataset: UUID, new: NewDelive
     connection.execute(sa.insert(deliveries).values(
         **here, no=made.no, name=made.name, fingerprint=made.fingerprint, row_count=made.row_count, counts=dict(made.counts),
         inputs=[dict(i) for i in made.inputs], place=made.place, manifest_sha256=made.manifest_sha256, profile=dict(new.profile),
-        created_entities=as_bytes(new.created).tobytes(), created_at=now(),
+        created_entities=as_bytes(new.created).tobytes(), created_at=now(), knowledge=new.knowledge,
+        seen=new.seen,
     ))  # fmt: skip
+    if new.knowledge is not None:
+        _forget_knowledge(connection, tenant, dataset)
     for part in rows:
         packed = {"hashes": as_bytes(part.keys).tobytes(), "entities": as_bytes(part.entities).tobytes()}
         values = {"delivery_no": made.no, "part": part.part, "told": part.told, "cells": part.cells, **packed}
         connection.execute(sa.insert(delivery_rows).values(**here, **values))
     move(connection, tenant, dataset, new.changed)
     tell(connection, tenant, dataset, new.events)
+
+
+def _is_stored(connection: sa.Connection, tenant: str, dataset: UUID, made: Delivery) -> bool:
+    here = (_D.tenant_id == tenant, _D.dataset_id == dataset, _D.no == made.no)
+    asked = sa.select(_D.no).where(*here, _D.fingerprint == made.fingerprint, _D.manifest_sha256 == made.manifest_sha256)
+    return connection.execute(asked).first() is not None
+
+
+def _forget_knowledge(connection: sa.Connection, tenant: str, dataset: UUID) -> None:
+    """Keep what the last two deliveries learned: the last one, when it is made again, needs what was known before it."""
+    here = (_D.tenant_id == tenant, _D.dataset_id == dataset, _D.knowledge.is_not(None))
+    kept = connection.scalars(sa.select(_D.no).where(*here).order_by(_D.no.desc()).limit(2)).all()
+    connection.execute(sa.update(deliveries).where(*here, _D.no < min(kept)).values(knowledge=None))
 
 
 def _lock(connection: sa.Connection, tenant: str, dataset: UUID, version: tuple[int, int]) -> None:

@@ -44,7 +44,8 @@ def claim(connection: sa.Connection, lanes: Sequence[str], seconds: float, most:
     """Take the lease of the job whose turn it is; None where there is none.
 
     The tenant with the fewest running jobs comes first, then the one that waited longest; of its jobs the one with the highest priority,
-    then the oldest. A tenant with `most` running jobs waits. A job whose lease ended is claimed like one that waits, and counts a crash.
+    then the oldest. A tenant with `most` running jobs waits, and so does a job while another one delivers to the same dataset. A job whose
+    lease ended is claimed like one that waits, and counts a crash.
     """
     if connection.dialect.name == "postgresql":  # one claim at a time, so that `most` holds: it takes a millisecond, a job takes seconds
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended("claim", 0))))
@@ -78,7 +79,15 @@ def _next(lanes: Sequence[str], most: int) -> Any:
     turn = (running, tenants.c.served_at.asc().nulls_first(), tenants.c.tenant_id, jobs.c.priority.desc(), jobs.c.run_after, jobs.c.id)
     joined = jobs.join(tenants, tenants.c.tenant_id == jobs.c.tenant_id).outerjoin(live, live.c.tenant_id == jobs.c.tenant_id)
     asked = sa.select(jobs.c.tenant_id, jobs.c.id, jobs.c.state).select_from(joined)
-    return asked.where(_waits(lanes), running < most).order_by(*turn).limit(1).with_for_update(skip_locked=True, of=jobs)
+    return asked.where(_waits(lanes), running < most, _alone()).order_by(*turn).limit(1).with_for_update(skip_locked=True, of=jobs)
+
+
+def _alone() -> Any:
+    """No other job is delivering to the dataset of this one: it would find a dataset that has changed, and have worked for nothing."""
+    other = jobs.alias("other")
+    same = sa.and_(other.c.tenant_id == jobs.c.tenant_id, other.c.dataset_id == jobs.c.dataset_id, other.c.id != jobs.c.id)
+    live = sa.and_(other.c.state == "running", other.c.lease_until > now())
+    return sa.or_(jobs.c.dataset_id.is_(None), ~sa.exists().where(same, live).correlate(jobs))
 
 
 def heartbeat(connection: sa.Connection, tenant: str, job: UUID, token: UUID, seconds: float, progress: Mapping[str, Any] | None) -> bool:

@@ -107,6 +107,18 @@ def same_request(connection: sa.Connection, tenant: str, job: UUID, fingerprint:
         raise IdempotencyKeyReused(key=key)
 
 
+def delivering(connection: sa.Connection, tenant: str, dataset: UUID | None) -> bool:
+    """Whether a job that is not at its end delivers to the dataset."""
+    open_ = (jobs.c.tenant_id == tenant, jobs.c.dataset_id == dataset, jobs.c.state.not_in(FINAL_STATES))
+    return connection.execute(sa.select(jobs.c.id).where(*open_).limit(1)).first() is not None
+
+
+def of_dataset(connection: sa.Connection, tenant: str, dataset: UUID, delivery: int | None) -> list[UUID]:
+    """The jobs that delivered to a dataset, in order; those that made one delivery where it is given."""
+    asked = sa.select(jobs.c.id, jobs.c.result).where(jobs.c.tenant_id == tenant, jobs.c.dataset_id == dataset).order_by(jobs.c.id)
+    return [job for job, result in connection.execute(asked) if delivery is None or (result or {}).get("delivery") == delivery]
+
+
 def delete(connection: sa.Connection, tenant: str, job: UUID) -> bool:
     """Delete a job that is at its end, with all that hangs on it; False where it is not at its end. The audit log stays."""
     found = _jobs.get(connection, tenant, job)

@@ -46,6 +46,14 @@ class Requests(Part):
         """Raise IdempotencyKeyReused where the job came from another request."""
         self._read(tenant_id, lambda c: _listing.same_request(c, tenant_id, job_id, fingerprint, idempotency_key))
 
+    def delivering(self, tenant_id: str, dataset_id: UUID | None) -> bool:
+        """Whether a job that is not at its end delivers to the dataset."""
+        return self._read(tenant_id, lambda c: _listing.delivering(c, tenant_id, dataset_id))
+
+    def dataset_jobs(self, tenant_id: str, dataset_id: UUID, delivery: int | None = None) -> list[UUID]:
+        """The jobs that delivered to a dataset; those that made one delivery where it is given."""
+        return self._read(tenant_id, lambda c: _listing.of_dataset(c, tenant_id, dataset_id, delivery))
+
     def delete_job(self, tenant_id: str, job_id: UUID) -> bool:
         """Delete a job at its end, and all that hangs on it but the audit log; False where it is not at its end. Raises NotStored."""
         return self._run(tenant_id, lambda c: _listing.delete(c, tenant_id, job_id))

@@ -5,7 +5,7 @@ Where the index does not answer, or holds something else than the database, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
@@ -18,10 +18,11 @@ from data_sanitizer.errors import VectorsUnavailable
 from data_sanitizer.model import Candidates, Samples
 from data_sanitizer.ports import Vectors
 from data_sanitizer.storage import _jobs, _outbox, _samples
-from data_sanitizer.storage.memory import MemoryVectors
+from data_sanitizer.storage.memory import MemoryVectors, scan
 
 UPSERT: Final = "vectors.upsert"
 DELETE: Final = "vectors.delete"
+_HELD: Final = 1 << 18  # signatures of a dataset that this process holds, 240 MB; of more it holds some at a time
 T = TypeVar("T")
 
 
@@ -99,10 +100,18 @@ class Signatures:
     def _load(self, tenant: str, dataset: UUID, place: tuple[int, int]) -> Samples | None:
         return self._run(tenant, lambda c: _samples.load(c, tenant, dataset, *place), read_only=True)
 
-    def query(self, tenant: str, dataset: UUID, signatures: NDArray[np.uint32], limit: int, threshold: float) -> Candidates:
-        """Similar signatures of a dataset, from the shared index where it has all of it."""
-        stored = self._run(tenant, lambda c: _samples.chunks(c, tenant, dataset), read_only=True)
+    def held(self, tenant: str, dataset: UUID) -> dict[tuple[int, int], int]:
+        """(delivery, chunk) of all that is stored of a dataset, with the number of signatures."""
+        return self._run(tenant, lambda c: _samples.chunks(c, tenant, dataset), read_only=True)
+
+    def query(self, tenant: str, dataset: UUID, signatures: NDArray[np.uint32], limit: int, threshold: float,
+              before: int | None = None) -> Candidates:  # fmt: skip
+        """Similar signatures of a dataset, from the shared index where it has all of it; with `before`, of earlier deliveries alone."""
+        stored = self.held(tenant, dataset)
         asked = signatures, limit, threshold
+        early = {place: size for place, size in stored.items() if before is None or place[0] < before}
+        if len(early) < len(stored):  # an index is asked for all that it holds
+            return self._scanned(tenant, dataset, early, *asked)
         if self._remote and self._try_relay(tenant):
             try:
                 return self._remote.search(tenant, str(dataset), *asked, sum(stored.values()))
@@ -110,9 +119,20 @@ class Signatures:
                 return replace(self._in_process(tenant, dataset, stored, *asked), degraded=True)
         return replace(self._in_process(tenant, dataset, stored, *asked), degraded=self._remote is not None)
 
+    def _scanned(self, tenant: str, dataset: UUID, stored: dict[tuple[int, int], int], signatures: NDArray[np.uint32], limit: int,
+                 threshold: float) -> Candidates:  # fmt: skip
+        def batches() -> Iterator[Samples]:
+            for place in sorted(stored):
+                if batch := self._load(tenant, dataset, place):
+                    yield batch
+
+        return scan(batches, signatures, limit, threshold)
+
     def _in_process(self, tenant: str, dataset: UUID, stored: dict[tuple[int, int], int], signatures: NDArray[np.uint32], limit: int,
                     threshold: float) -> Candidates:  # fmt: skip
-        """What the index in this process finds, after it was brought to what is stored."""
+        """What the index in this process finds, after it was brought to what is stored; of much that is stored no index is made."""
+        if sum(stored.values()) > _HELD:
+            return self._scanned(tenant, dataset, stored, signatures, limit, threshold)
         held = self._memory.held(tenant, str(dataset))
         for delivery in {place[0] for place, count in held.items() if stored.get(place) != count}:
             self._memory.delete(tenant, str(dataset), delivery)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 
 from data_sanitizer.errors import LeaseLost
-from data_sanitizer.storage import _audit, _leases, _tallies
+from data_sanitizer.model import NewDelivery, RowPart
+from data_sanitizer.storage import _audit, _deliveries, _jobs, _leases, _tallies
 from data_sanitizer.storage._jobs import Job
 from data_sanitizer.storage._leases import Chunk
 from data_sanitizer.storage._part import Part
 from data_sanitizer.storage.schema import EVERY_TENANT
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A delivery that is to become part of its dataset together with the end of its job."""
+
+    dataset: UUID
+    new: NewDelivery
+    rows: Callable[[], Iterator[RowPart]]
+    version: tuple[int, int]  # of the dataset that it was made for
 
 
 class Work(Part):
@@ -48,14 +60,18 @@ class Work(Part):
         told: dict[str, Any] = {"wait": wait, "error": error, "crashed": crashed}
         self._run(job.tenant_id, lambda c: _leases.give_back(c, job.tenant_id, job.id, _token(job), **told))
 
-    def finish_job(self, job: Job, state: str, **told: Any) -> str:
+    def finish_job(self, job: Job, state: str, *, made: Made | None = None, **told: Any) -> str:
         """End a claimed job (`result`, `manifest_sha256`, `error`, `degraded`), with an entry in the audit log and a message to the outbox.
 
-        Gives the state that it has then: cancelled, where that was asked for meanwhile. Raises LeaseLost.
+        Gives the state that it has then: cancelled, where that was asked for meanwhile. Raises LeaseLost. What the job has `made` becomes
+        part of its dataset in the same transaction, where the job succeeds: both are, or neither is. Raises DatasetBusy.
         """
 
         def work(connection: sa.Connection) -> str:
+            first = _jobs.get(connection, job.tenant_id, job.id).state == "running"  # else an answer was lost, and all is done
             ended = _leases.finish(connection, job.tenant_id, job.id, _token(job), state, told)
+            if made and first and ended == "success":
+                _deliveries.commit(connection, job.tenant_id, made.dataset, made.new, made.rows(), made.version)
             self._ended(connection, job.tenant_id, job.id, ended, "worker")
             return ended
 

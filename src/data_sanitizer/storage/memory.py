@@ -1,12 +1,14 @@
 """An index of signatures in the memory of the process: the embedded default, and what stands in for Milvus when that is away.
 
-Signatures are found by bands (`duplicates.lsh`) and compared whole. It needs about 900 bytes a row of the datasets that are in use.
+Signatures are found by bands (`duplicates.lsh`) and compared whole. It needs about 900 bytes a row of the datasets that are in use; `scan`
+needs none, and passes over all that is stored at each search.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +21,9 @@ from data_sanitizer.model import Candidates, Samples
 BAND: Final = 4  # numbers in a band: of 128 numbers, 32 bands find a similarity of 0.5 with 0.87, of 0.7 with 0.9998
 _DATASETS: Final = 4  # datasets kept at a time; one that was not asked for the longest goes
 _QUERIES: Final = 4096  # asked at a time: bounds the memory for pairs
+_SHARED: Final = 64  # rows of a band of equal numbers that a signature is compared with: in a crowd the first ones stand for all
+_SCANNED: Final = 1 << 18  # signatures sought in one pass over what is stored
+_PAIRS: Final = 1 << 20  # pairs held until those beyond the limit are forgotten
 
 
 @dataclass(slots=True)
@@ -115,10 +120,28 @@ def _search(index: _Index, signatures: NDArray[np.uint32], first: int, threshold
     return queries[enough] + first, index.hashes[rows[enough]], alike[enough]
 
 
+def scan(batches: Callable[[], Iterable[Samples]], signatures: NDArray[np.uint32], limit: int, threshold: float) -> Candidates:
+    """What a search finds in batches that are held one at a time; each call of `batches` gives all of them."""
+    found: list[Found] = []
+    for first in range(0, len(signatures), _SCANNED):
+        some = signatures[first : first + _SCANNED]
+        numbers = np.arange(first, first + len(some), dtype=np.uint64)
+        sought = _Index({(0, 0): Samples("", 0, 0, np.stack([np.zeros_like(numbers), numbers], axis=1), some)})
+        _sort(sought)
+        for batch in batches():
+            for k in range(0, len(batch.hashes), _QUERIES):
+                rows, asked, alike = _search(sought, batch.signatures[k : k + _QUERIES], k, threshold)
+                found.append((asked[:, 1].astype(np.int64), batch.hashes[rows], alike))
+            if sum(len(queries) for queries, _, _ in found) > _PAIRS:
+                kept = best(found, limit)
+                found = [(kept.queries, kept.hashes, kept.similarity)]
+    return best(found, limit)
+
+
 def _equal(asked: NDArray[np.uint64], keys: NDArray[np.uint64], rows: NDArray[np.int32]) -> NDArray[np.int64]:
     """Pairs that agree in one band, each as query << 32 | row; the key 0 agrees with nothing."""
     low, high = np.searchsorted(keys, asked, "left"), np.searchsorted(keys, asked, "right")
-    counts = np.where(asked == 0, 0, high - low)
+    counts = np.where(asked == 0, 0, np.minimum(high - low, _SHARED))
     queries = np.repeat(np.arange(len(asked), dtype=np.int64), counts)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     pairs: NDArray[np.int64] = queries << 32 | rows[np.repeat(low, counts) + within].astype(np.int64)

@@ -96,6 +96,8 @@ deliveries = Table(
     Column("profile", Json),
     Column("created_entities", LargeBinary),
     Column("created_at", Moment, nullable=False),
+    Column("knowledge", LargeBinary),
+    Column("seen", LargeBinary),
     UniqueConstraint("tenant_id", "dataset_id", "fingerprint"),
     _of("datasets", "dataset_id", on=("id",)),
 )  # fmt: skip

@@ -7,7 +7,7 @@ import glob
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,9 @@ class Files:
         start = self._path(prefix)
         folder = start if prefix.endswith("/") or not prefix else start.parent
         keys = (str(path).lstrip("/") for path in folder.rglob("*") if path.is_file())
-        yield from map(self.find, sorted(key for key in keys if key.startswith(prefix)))
+        for key in sorted(key for key in keys if key.startswith(prefix)):
+            with suppress(errors.InputNotFound):  # deleted meanwhile
+                yield self.find(key)
 
     def read(self, found: StoredObject, start: int, size: int) -> bytes:
         """A range of the file, as long as it is the same file."""

@@ -21,6 +21,7 @@ from data_sanitizer.stores._stream import StoredSource
 from data_sanitizer.workers import pass1_worker, pass2_worker
 from data_sanitizer.workers.channel import Channel
 from data_sanitizer.workers.child import recipe_of
+from data_sanitizer.workers.delivery import Delivering, opened
 from data_sanitizer.workers.kept import Kept
 
 _BESIDE = ("report.json", "report.html")
@@ -30,25 +31,36 @@ _PIECE = 4 << 20
 def work(task: Mapping[str, Any], service: ServiceSettings, channel: Channel) -> dict[str, Any]:
     """Work on a job to its end; gives what the supervisor is to store: where the files lie, their digests, and the rows."""
     root, folder = bootstrap.object_store(service), f"{task['tenant']}/jobs/{task['job']}"
-    for number in range(task["attempt"] - 1, 0, -1):  # an earlier one may have published without the job being told
-        if (published := _verified(root, f"{folder}/attempt-{number}")) is not None:
-            return published
-    prefix = f"{folder}/attempt-{task['attempt']}"
-    seconds = _cleaned(task, service, channel, root, prefix)
-    crashpoint("publish.manifest_put")
-    found = _verified(root, prefix)
-    if found is None:
-        raise StoreUnavailable(path=root / prefix, why="it does not give back what was written", tries=1)
-    crashpoint("publish.verified")
-    return {**found, "seconds": seconds}
+    with opened(task) as dataset:
+        earlier = range(task["attempt"] - 1, 0, -1) if dataset is None else ()  # a delivery was made for a dataset that may have changed
+        for number in earlier:  # it may have published without the job being told
+            if (published := _verified(root, f"{folder}/attempt-{number}")) is not None:
+                return published
+        prefix = f"{folder}/attempt-{task['attempt']}"
+        seconds = _cleaned(task, service, channel, root, prefix, dataset)
+        crashpoint("publish.manifest_put")
+        found = _verified(root, prefix)
+        if found is None:
+            raise StoreUnavailable(path=root / prefix, why="it does not give back what was written", tries=1)
+        crashpoint("publish.verified")
+        result = {**found, "seconds": seconds}
+        return result if dataset is None else {**result, "ended": _finished(dataset, result, channel)}
 
 
-def _cleaned(task: Mapping[str, Any], service: ServiceSettings, channel: Channel, root: Location, prefix: str) -> dict[str, float]:
+def _finished(dataset: Delivering, result: Mapping[str, Any], channel: Channel) -> str:
+    """End the job from here, together with its delivery; the supervisor leaves the job's row alone meanwhile."""
+    channel.ask("finishing")
+    channel.must_go_on()
+    return dataset.finish(result)
+
+
+def _cleaned(task: Mapping[str, Any], service: ServiceSettings, channel: Channel, root: Location, prefix: str,
+             dataset: Delivering | None) -> dict[str, float]:  # fmt: skip
     """Clean the inputs of a job into an attempt's own place; gives the seconds of each stage."""
     options = task["options"]
     recipe, reading = recipe_of(options.get("recipe")), run_folder.reading_from(options.get("reading") or {})
     basis = {"inputs": task["source"]["objects"], "recipe": recipe.described(), "versions": versions(),
-             "reading": run_folder.reading_told(reading)}  # fmt: skip
+             "reading": run_folder.reading_told(reading), **({"dataset": dataset.basis()} if dataset else {})}  # fmt: skip
     work_folder = root / task["tenant"] / "jobs" / task["job"] / "work"
     kept = Kept(work_folder, basis, task["chunks"], channel, service.checkpoint_seconds)
 
@@ -59,7 +71,7 @@ def _cleaned(task: Mapping[str, Any], service: ServiceSettings, channel: Channel
 
     how = RunOptions(options.get("output_format", "parquet"), threads=service.job_threads or os.cpu_count() or 1,
                      memory=service.job_memory, reading=reading, stores=settings.stores(), progress=progress, kept=kept,
-                     shown=f"job {task['job']}")  # fmt: skip
+                     shown=f"job {task['job']}", dataset=dataset, accept_changes=options.get("accept_changes", False))  # fmt: skip
     with begun(_inputs(task["source"]["objects"], root), root / prefix, recipe, how) as run:
         crashpoint("pass1.begin")
         first = task["stage"] == pass1_worker.STAGE
@@ -100,7 +112,8 @@ def _verified(root: Location, prefix: str) -> dict[str, Any] | None:
         files |= {name: _digest(output / name) for name in _BESIDE}
         if told["rows"]["in"] != sum(told["rows"][where] for where in ("kept", "merged", "quarantined")):
             return None
-        return {"prefix": prefix, "manifest_sha256": manifest["sha256"], "rows": told["rows"], "files": files}
+        delivery = {"delivery": told["dataset"]["delivery"]} if "dataset" in told else {}
+        return {"prefix": prefix, "manifest_sha256": manifest["sha256"], "rows": told["rows"], "files": files, **delivery}
     return None
 
 

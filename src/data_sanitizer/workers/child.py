@@ -1,6 +1,7 @@
 """The process that works on one job: started by a supervisor, told of the job by it, killed by it where need be.
 
-It has no connection to the database; what it did is stored by its supervisor, who holds the lease.
+What it did is stored by its supervisor, who holds the lease. It has no connection to the database, except where it delivers to a dataset:
+then it reads what was delivered before, and ends the job itself, in the transaction that makes the delivery.
 """
 
 from __future__ import annotations

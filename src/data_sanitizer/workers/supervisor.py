@@ -36,6 +36,7 @@ class Supervisor:
         self._crashes, self._retries = job.crash_count, job.retries  # since something was last done
         self._begun = self._beaten = time.monotonic()
         self._draining: float | None = None
+        self._finishing = False  # the process ends the job itself
 
     def run(self, process: WorkProcess) -> str:
         """Take the job as far as it goes; gives how it ended: a state of the job, `queued` or `lost`. The process has ended then."""
@@ -83,7 +84,13 @@ class Supervisor:
         chunks = [asdict(chunk) for chunk in self._backend.job_chunks(job)]
         return {"tenant": job.tenant_id, "job": str(job.id), "attempt": job.attempt, "stage": job.stage, "source": job.source,
                 "options": job.options, "chunks": chunks, "settings": {**asdict(self._service), "broker_url": ""},
-                "fault": settings.fault()}  # fmt: skip
+                "fault": settings.fault(), "dataset": self._dataset()}  # fmt: skip
+
+    def _dataset(self) -> dict[str, Any] | None:
+        """What a process needs to deliver to a dataset; the database is told to no other one."""
+        name = self._job.options.get("dataset")
+        stored = asdict(settings.StorageSettings.from_environment())
+        return {"name": name, "storage": stored, "lease": str(self._job.lease_token)} if name else None
 
     def _pause(self) -> float:
         return max(0.01, self._beaten + self._service.lease_seconds / _BEATS - time.monotonic())
@@ -99,7 +106,7 @@ class Supervisor:
         if now - self._begun > self._service.job_seconds:
             process.kill()
             return self._failed("failed", JobTimedOut(seconds=f"{self._service.job_seconds:g}"))
-        if now - self._beaten < self._service.lease_seconds / _BEATS:
+        if self._finishing or now - self._beaten < self._service.lease_seconds / _BEATS:
             return None
         return self._beat(process)
 
@@ -141,6 +148,10 @@ class Supervisor:
             self._backend.advance_job(self._job, pass2_worker.STAGE, self._chunks)
             crashpoint("flip.after")
             process.order("done")
+        elif kind == "finishing":
+            self._backend.heartbeat_job(self._job, self._service.lease_seconds, self._progress.told())
+            self._finishing = True
+            process.order("done")
         elif kind == "result":
             return self._succeeded(message, process)
         elif kind == "error":
@@ -150,6 +161,8 @@ class Supervisor:
     def _succeeded(self, message: Mapping[str, Any], process: WorkProcess) -> str:
         """The fenced commit: what was published becomes the result of the job."""
         process.kill()
+        if "ended" in message:  # in the transaction of its delivery
+            return str(message["ended"])
         result = {name: message.get(name, {}) for name in ("prefix", "manifest_sha256", "rows", "files", "seconds")}
         progress = self._progress.finished(result["rows"]["in"])
         crashpoint("publish.before_tx")
