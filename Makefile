@@ -41,6 +41,7 @@ RESOLVE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3
 lock: .venv/installed-dev
 	@$(RESOLVE) pyproject.toml --group build -o requirements.lock
 	@$(RESOLVE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	@$(RESOLVE) pyproject.toml --extra service --group build -c requirements-dev.lock -o deploy/docker/requirements.lock
 
 clean:
 	@rm -rf .venv demo dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
