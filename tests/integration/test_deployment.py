@@ -72,7 +72,11 @@ def test_every_pod_is_restricted() -> None:
         assert pod["automountServiceAccountToken"] is False
         for container in pod["containers"]:
             held = container["securityContext"]
-            assert (held["readOnlyRootFilesystem"], held["allowPrivilegeEscalation"], held["capabilities"]) == (True, False, {"drop": ["ALL"]})
+            assert (held["readOnlyRootFilesystem"], held["allowPrivilegeEscalation"], held["capabilities"]) == (
+                True,
+                False,
+                {"drop": ["ALL"]},
+            )
             assert set(container["resources"]) == {"requests", "limits"}
 
 
