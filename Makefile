@@ -1,10 +1,11 @@
 # make demo   clean the example and say where the report is     make check  format, lint, types, layers
 # make test   the whole suite, with coverage                    make docs   write the reference pages from the code
+# make site   build the documentation site into site/
 # make lock   resolve the dependencies anew                     make clean  remove everything that was made here
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := demo
-.PHONY: demo test check docs lock clean
+.PHONY: demo test check docs site lock clean
 
 BIN := .venv/bin
 KERNELS := */steps/*,*/pii/*,*/duplicates/*,*/profile/*,*/data_cleaning.py
@@ -31,6 +32,10 @@ check: .venv/installed-dev
 docs: .venv/installed-dev
 	@$(BIN)/python docs/build_reference.py
 
+site: .venv/installed-dev
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "The site: $(CURDIR)/site/index.html"
+
 # --no-emit-index-url: the lock names packages and hashes, never where they are fetched from.
 RESOLVE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 lock: .venv/installed-dev
@@ -38,7 +43,7 @@ lock: .venv/installed-dev
 	@$(RESOLVE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:
-	@rm -rf .venv demo dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
+	@rm -rf .venv demo dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than what it was made from, so the second call installs nothing. The development lock contains the other one.

@@ -90,6 +90,19 @@ def settings_page() -> str:
     return _page("Settings", intro, ["\n".join(["| variable | default | what it says |", "|---|---|---|", *rows])])
 
 
+def env_example() -> str:
+    """Every setting as a line of an environment file, commented out, with its default."""
+    from data_sanitizer.settings import ApiSettings, ServiceSettings, StorageSettings, variable
+
+    lines = ["# Every setting of the service, with its default. Written by docs/build_reference.py from the code: run `make docs`."]
+    for kind in (StorageSettings, ServiceSettings, ApiSettings):
+        lines += ["", f"# {_doc(kind)}"]
+        for f in fields(kind):
+            default = str(f.default).lower() if isinstance(f.default, bool) else f.default
+            lines += ["", f"# {f.metadata['doc']}", f"# {variable(f.name)}={default}"]
+    return "\n".join(lines) + "\n"
+
+
 def api() -> str:
     """Every operation of the API, with its parameters, and every refusal."""
     from data_sanitizer.api.documentation import ABOUT, described
@@ -150,6 +163,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "schema.md": schema_page,
     "settings.md": settings_page,
     "api.md": api,
+    "../.env.example": env_example,
 }
 
 

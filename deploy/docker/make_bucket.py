@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore import exceptions
 from botocore.session import get_session
 
 THERE = {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}
@@ -21,11 +21,11 @@ def main(name: str) -> None:
         try:
             client.create_bucket(Bucket=name)
             return
-        except ClientError as error:
+        except exceptions.ClientError as error:
             if error.response["Error"]["Code"] in THERE:
                 return
             raise
-        except (ConnectionError, HTTPClientError):
+        except (exceptions.ConnectionError, exceptions.HTTPClientError):
             if time.monotonic() > given_up:
                 raise
             time.sleep(1)

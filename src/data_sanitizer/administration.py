@@ -16,7 +16,7 @@ import click
 from data_sanitizer import api_keys, settings
 from data_sanitizer.bootstrap import object_store, storage_backend
 from data_sanitizer.errors import DataSanitizerError, NotStored, UsageError
-from data_sanitizer.settings import ApiSettings, StorageSettings
+from data_sanitizer.settings import ApiSettings, ServiceSettings, StorageSettings
 
 if TYPE_CHECKING:
     from data_sanitizer.retention import Forgotten
@@ -91,9 +91,16 @@ def _anchor(path: Path) -> AuditHead:
 @_database
 @click.option("--rebuild-vectors", is_flag=True, help="Make the vector index anew from the database.")
 def doctor_command(database: str | None, rebuild_vectors: bool) -> None:
-    """Look whether the storage can be used, part by part; exits with 4 where a part cannot."""
+    """Look whether the service can work here, part by part, and say what helps; exits with the code of the first part that cannot.
+
+    Database, vector index, clock, object store (an object is written, read and removed), broker, disk, packages, pepper: as the settings
+    name them.
+    """
+    from data_sanitizer import health
+
+    service, api = ServiceSettings.from_environment(), ApiSettings.from_environment()
     with _storage(database) as found:
-        failed = [error for name, look in found.parts().items() if (error := _looked(name, look))]
+        failed = [error for name, look in health.parts(found, service, api).items() if (error := _looked(name, look))]
         if rebuild_vectors and not failed:
             click.echo(f"{found.rebuild_vectors()} signatures put into the vector index.", err=True)
     if failed:

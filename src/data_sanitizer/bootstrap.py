@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from data_sanitizer import settings as environment
@@ -51,16 +52,29 @@ def object_store(settings: ServiceSettings) -> Location:
     return environment.stores().location(place if is_url(place) else f"file://{Path(place).absolute()}")
 
 
+def look_at_broker(settings: ServiceSettings) -> str:
+    """Connect to the broker and tell its kind; raises StorageUnknown for another scheme, and PartUnfit where it does not answer."""
+    told: str = _queue_module(settings).look(settings.broker_url)
+    return told
+
+
 def queue(settings: ServiceSettings, stored: StorageSettings) -> Queue:
     """What wakes the workers: the broker that the settings name, else the database itself. Raises StorageUnknown for another scheme."""
-    from data_sanitizer import extensions, storage
+    from data_sanitizer import storage
+
+    module = _queue_module(settings)
+    database = storage.configured(stored.database_url)
+    server = database.for_driver() if hasattr(database, "for_driver") else None
+    found: Queue = module.connect(settings.broker_url, server)
+    return found
+
+
+def _queue_module(settings: ServiceSettings) -> ModuleType:
+    from data_sanitizer import extensions
     from data_sanitizer.errors import StorageUnknown
 
     known = {scheme: name for name in extensions.names("queues") for scheme in extensions.load("queues", name).SCHEMES}
     scheme = settings.broker_url.partition(":")[0]
     if scheme not in known:
         raise StorageUnknown(url=f"{scheme}:…", known="amqp://user:password@host or redis://host")
-    database = storage.configured(stored.database_url)
-    server = database.for_driver() if hasattr(database, "for_driver") else None
-    found: Queue = extensions.load("queues", known[scheme]).connect(settings.broker_url, server)
-    return found
+    return extensions.load("queues", known[scheme])

@@ -36,7 +36,8 @@ _ELSEWHERE = {"generate": ("benchmark_generator", "generate_command"), "benchmar
               "backup": ("administration", "backup_command"), "restore": ("administration", "restore_command"),
               "forget": ("administration", "forget_command"), "dataset": ("dataset_commands", "dataset_commands"),
               "keys": ("administration", "keys_commands"), "serve": ("serving", "serve_command"),
-              "worker": ("workers.command", "worker_command"), "job": ("job_commands", "job_commands")}  # fmt: skip
+              "worker": ("workers.command", "worker_command"), "job": ("job_commands", "job_commands"),
+              "pilot-report": ("piloting", "pilot_report_command"), "roi": ("piloting", "roi_command")}  # fmt: skip
 
 
 class _Commands(click.Group):

@@ -7,7 +7,7 @@
     │   ├── RecipeError
     │   │   └── MaskKeyUnusable
     │   ├── OutputExists, RunUnreadable, NotInRun, NotStored, NotEmpty, BackupUnreadable, IdempotencyKeyReused
-    │   └── StorageUnknown, DatasetRulesDiffer, NotInDataset, PackageMissing
+    │   └── StorageUnknown, DatasetRulesDiffer, NotInDataset, PackageMissing, TruthUnusable
     ├── SettingUnusable            exit 78  a setting of the service is wrong: starting it again does not help
     ├── InputError                 exit 3   the input cannot be read, or is refused
     │   ├── InputNotFound, NothingMatches, InputIsDirectory, InputUnreadable, EmptyInput, UnsupportedContent, ArchiveRejected
@@ -22,7 +22,7 @@
     └── EnvironmentFailed          exit 4   something outside the program: storage, network, rights
         ├── DiskFull, OutputNotWritable, StoreRefused, StoreUnavailable
         ├── DatabaseUnreachable, DatabaseBusy, DatabaseFull, DatabaseRefused, DatasetBusy, SchemaOutdated
-        └── LeaseLost, JobTimedOut, WorkerCrashed, WorkStopped, VectorsUnavailable, ServiceRefused
+        └── LeaseLost, JobTimedOut, WorkerCrashed, WorkStopped, VectorsUnavailable, ServiceRefused, PartUnfit
 
 The docstring of a class is its message; the names in braces are the facts that the caller gives. A message says what, where,
 why and what to do, and never quotes the content of a cell.
@@ -106,6 +106,12 @@ class OutputExists(UsageError):
 class RunUnreadable(UsageError):
     """{path} is not a finished run: {why}. Give the folder that `data-sanitizer clean -o` wrote; a run without manifest.json did not
     finish.
+    """
+
+
+class TruthUnusable(UsageError):
+    """{path} cannot be used as truth: {why}. Give a CSV or Parquet file with the columns row and entity, or row_a and row_b; rows count
+    from 0, and a column source names their input where there are several.
     """
 
 
@@ -358,6 +364,10 @@ class VectorsUnavailable(EnvironmentFailed):
     """The vector index does not answer: {why}. Similar rows are found in this process instead; when it is back, rebuild it with
     `data-sanitizer doctor --rebuild-vectors`.
     """
+
+
+class PartUnfit(EnvironmentFailed):
+    """{why}. {cure}."""
 
 
 class ServiceRefused(EnvironmentFailed):

@@ -340,6 +340,10 @@ class StorageBackend(Requests, Work):
         self.check()
         return f"{self._database.dialect}, schema {migrations.newest()}"
 
+    def clock(self) -> float:
+        """The time of the database, in seconds since 1970."""
+        return self._read(EVERY_TENANT, _jobs.clock)
+
     def grant(self, role: str) -> None:
         """Give a role of Postgres the rights that the service needs."""
         migrations.grant(self._database, role)

@@ -124,3 +124,10 @@ def test_the_glossary_and_the_run_directory_name_every_file_of_a_run() -> None:
 
 def test_the_example_is_what_its_script_writes() -> None:
     assert (ROOT / "examples" / "customers.csv").read_bytes().decode("utf-8") == script("examples/make_customers.py").text()
+
+
+def test_the_site_has_a_place_for_every_page() -> None:
+    """A new page needs a line under `nav` in mkdocs.yml; `make site` builds it."""
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    named = sorted(re.findall(r"([\w./-]+\.md)$", text, flags=re.MULTILINE))
+    assert named == sorted(str(p.relative_to(ROOT / "docs")) for p in PAGES if p.is_relative_to(ROOT / "docs"))

@@ -5,7 +5,7 @@ data=/var/lib/postgresql/data
 if [ ! -s "$data/PG_VERSION" ]; then
     umask 077
     printf '%s' "$POSTGRES_PASSWORD" >/tmp/password
-    initdb --pgdata "$data" --username "$POSTGRES_USER" --pwfile /tmp/password --auth scram-sha-256 --auth-local trust >/dev/null
+    initdb --pgdata "$data" --username "$POSTGRES_USER" --pwfile /tmp/password --auth scram-sha-256 --auth-local trust --encoding UTF8 --locale C.UTF-8 >/dev/null
     rm /tmp/password
     echo "host all all all scram-sha-256" >>"$data/pg_hba.conf"
     pg_ctl --pgdata "$data" --options "-c listen_addresses=" --wait start >/dev/null

@@ -41,7 +41,7 @@ def page_html(report: Mapping[str, Any]) -> str:
 
 def summary_html(report: Mapping[str, Any]) -> str:
     """A fragment for notebooks, under 100 KB: the verdict, the score, the tiles and the top issues."""
-    template = _templates().get_template("report_summary.html.j2")
+    template = templates().get_template("report_summary.html.j2")
     return template.render(r=report, title=_title(report), tiles=_tiles(report), issues=report["issues"][:SUMMARY_ISSUES])
 
 
@@ -62,7 +62,7 @@ def summary_text(report: Mapping[str, Any]) -> str:
         where = f" in {cut(issue['column'], 40)}" if issue["column"] is not None else ""
         lines.append(f"  · {issue['title']}{where}: {issue['rows']:,} {'row' if issue['rows'] == 1 else 'rows'}, {issue['done']}")
     lines += ["", f"  report     {report['output']}/report.html", *_check(report)]
-    return "\n".join(_visible(line) for line in lines)
+    return "\n".join(visible(line) for line in lines)
 
 
 def _delivery(report: Mapping[str, Any]) -> list[str]:
@@ -80,7 +80,7 @@ def _page(report: Mapping[str, Any], detailed: int, listed: int) -> str:
     by_impact = sorted(enumerate(report["columns"]), key=lambda pair: (-pair[1]["impact"], -pair[1]["changed"], pair[0]))
     cards = [(number, column, _chart(column)) for number, column in by_impact[:detailed]]
     return (
-        _templates()
+        templates()
         .get_template("report.html.j2")
         .render(
             r=report,
@@ -105,7 +105,8 @@ def _opened(cards: Sequence[tuple[int, Mapping[str, Any], Any]]) -> set[int]:
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """The templates of all pages, with what they write numbers and texts by."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -212,12 +213,12 @@ def _pieces(text: str, marks: Sequence[Sequence[int]]) -> list[tuple[str, bool]]
     """The text in turn as unchanged and changed pieces, with signs for what cannot be seen."""
     found, at = [], 0
     for start, end in marks:
-        found += [(_visible(text[at:start]), False), (_visible(text[start:end]).replace(" ", "·"), True)]
+        found += [(visible(text[at:start]), False), (visible(text[start:end]).replace(" ", "·"), True)]
         at = end
-    return [piece for piece in [*found, (_visible(text[at:]), False)] if piece[0]]
+    return [piece for piece in [*found, (visible(text[at:]), False)] if piece[0]]
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """The text with a sign for every character that has no form of its own or changes the direction of reading."""
     if text.isprintable():
         return text
@@ -226,7 +227,7 @@ def _visible(text: str) -> str:
 
 def _finished(value: object) -> object:
     """What the page writes for a value: text with signs for what cannot be seen; what is markup already stays as it is."""
-    return _visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _type(name: str | None) -> str | None:

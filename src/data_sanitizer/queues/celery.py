@@ -8,15 +8,32 @@ from functools import cache
 from threading import Event
 from typing import Any, Final
 
+from data_sanitizer.errors import PartUnfit
+
 SCHEMES: Final = ("amqp", "amqps", "redis", "rediss")
 TASK: Final = "data_sanitizer.look"
 QUEUE: Final = "data_sanitizer"
+_PATIENCE: Final = 5  # seconds
 _OLD: Final = 60  # seconds after which a message has no news any more: workers have looked by themselves since
 
 
 def connect(url: str, server: Mapping[str, Any] | None) -> Messages:
     """Sends through the broker; workers of Celery receive, all others look by themselves."""
     return Messages(application(url))
+
+
+def look(url: str) -> str:
+    """Connect to the broker once; gives its kind, and raises PartUnfit where it does not answer. Its address is not told."""
+    from kombu.exceptions import OperationalError
+
+    kind = url.partition(":")[0]
+    with application(url).connection_for_write() as connection:
+        try:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=_PATIENCE)
+        except (OperationalError, OSError) as error:
+            cure = "Check DATA_SANITIZER_BROKER_URL, and that it runs; until then workers look by themselves"
+            raise PartUnfit(why=f"The broker ({kind}) does not answer: {type(error).__name__}", cure=cure) from error
+    return f"{kind}, connected"
 
 
 @cache

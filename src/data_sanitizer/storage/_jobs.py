@@ -66,6 +66,12 @@ def tenant_names(connection: sa.Connection) -> list[str]:
     return list(connection.execute(sa.select(tenants.c.tenant_id).order_by(tenants.c.tenant_id)).scalars())
 
 
+def clock(connection: sa.Connection) -> float:
+    """The time of the database, in seconds since 1970."""
+    moment: dt.datetime = connection.execute(sa.select(now())).scalar_one()
+    return moment.timestamp()
+
+
 def dataset_ids(connection: sa.Connection, tenant: str) -> list[UUID]:
     """All datasets of a tenant."""
     return list(connection.execute(sa.select(datasets.c.id).where(datasets.c.tenant_id == tenant).order_by(datasets.c.id)).scalars())

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from data_sanitizer import bootstrap
 from data_sanitizer.faults import crashpoint
-from data_sanitizer.model import DatasetState, NewDelivery, RowPart
+from data_sanitizer.model import DatasetState, NewDelivery, RowPart, Samples
+from data_sanitizer.ports import RowIndex
 from data_sanitizer.settings import StorageSettings
 from data_sanitizer.storage_backend import Made, StorageBackend
 from data_sanitizer.workers.progress import Progress
@@ -31,6 +32,18 @@ def opened(task: Mapping[str, Any]) -> Iterator[Delivering | None]:
         yield Delivering(backend, task, resources)
 
 
+class _EarlierRows:
+    """The index of a dataset; the rows of a delivery that is not made yet are left to the next one to sign."""
+
+    def __init__(self, index: RowIndex, last: int) -> None:
+        self.opened, self.similar, self._index, self._last = index.opened, index.similar, index, last
+
+    def add(self, samples: Samples) -> None:
+        """Add rows of a delivery that is made."""
+        if samples.delivery <= self._last:
+            self._index.add(samples)
+
+
 class Delivering:
     """A `ports.Dataset` that keeps what is committed to it until the job ends."""
 
@@ -39,6 +52,7 @@ class Delivering:
         self._stored = backend.dataset(task["tenant"], task["dataset"]["name"])
         self._state = self._stored.state()
         self._made: Made | None = None
+        self.index: RowIndex = _EarlierRows(self._stored.index, max((d.no for d in self._state.deliveries), default=0))
 
     def basis(self) -> list[Any]:
         """What the work depends on: checkpoints of an attempt that saw another dataset are of no use."""
@@ -59,6 +73,14 @@ class Delivering:
     def profile(self, delivery: int) -> Mapping[str, Any]:
         """What profile.json said of a delivery."""
         return self._stored.profile(delivery)
+
+    def seen(self, delivery: int) -> bytes:
+        """Which rows of earlier deliveries one had too."""
+        return self._stored.seen(delivery)
+
+    def knowledge(self, before: int) -> bytes:
+        """What was learned of its rows before a delivery."""
+        return self._stored.knowledge(before)
 
     def commit(self, new: NewDelivery, rows: Callable[[], Iterator[RowPart]], version: tuple[int, int]) -> None:
         """Keep the delivery in a file of this process until `finish`; the folder that its rows come from is removed before."""
