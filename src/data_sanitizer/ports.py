@@ -75,6 +75,14 @@ class WritableStore(Protocol):
         ...
 
 
+class SigningStore(Protocol):
+    """stores/: one bucket whose objects can be fetched by an address alone, for a time. Not every store is one."""
+
+    def signed(self, key: str, seconds: int, name: str, kind: str) -> str | None:
+        """Such an address; what comes has this name and media type. None where the credentials cannot sign. Nothing is asked."""
+        ...
+
+
 class Reading(Protocol):
     """A source that has been looked at and can be read from the start any number of times, with the same blocks' content."""
 

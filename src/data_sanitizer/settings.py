@@ -176,6 +176,10 @@ class ApiSettings:
     )
     webhooks: bool = _setting(False, "Whether tenants may name addresses that are told when a job ends.")
     webhook_hosts: str = _setting("", "Hosts that webhooks may name, divided by blanks; without any, every public one.")
+    redirect_downloads: int = _setting(
+        0,
+        "Seconds for which a download is redirected to an address of the object store that is signed for them. 0: the API gives it itself.",
+    )
     docs: bool = _setting(True, "Whether `/api/docs` and `/api/openapi.json` are there.")
     cache_folder: str = _setting("", "Where files of runs in an object store are kept to be looked at; a temporary folder, where not set.")
     cache_bytes: int = _setting(10 << 30, "How much is kept there.")

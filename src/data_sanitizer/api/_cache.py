@@ -32,7 +32,7 @@ class FileCache:
         if place.scheme == "file":
             yield Path("/") / place.key
             return
-        path = self.folder / hashlib.sha256(f"{place} {sha256}".encode()).hexdigest()
+        path = self.folder / (hashlib.sha256(f"{place} {sha256}".encode()).hexdigest() + Path(place.key).suffix)  # which tells the format
         with self._lock:
             self._used[path] = self._used.get(path, 0) + 1
             if not path.exists():
@@ -47,7 +47,7 @@ class FileCache:
 
     def _bring(self, place: Location, path: Path) -> None:
         found = place.store.find(place.key)
-        aside = path.with_suffix(f".{os.getpid()}")
+        aside = path.with_name(f"{path.name}.{os.getpid()}")
         with aside.open("wb") as file:
             for start in range(0, found.size, _PIECE):
                 file.write(place.store.read(found, start, min(_PIECE, found.size - start)))

@@ -36,7 +36,9 @@ _KINDS: Final = {
 _BINARY: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The file.", "content": {kind.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}}
                                                   for kind in _KINDS.values()}},
-    206: {"description": "A range of it."}, 304: {"description": "It has not changed."}, 416: {"description": "No such range."},
+    206: {"description": "A range of it."},
+    307: {"description": "It is to be fetched from the object store, without the key."},
+    304: {"description": "It has not changed."}, 416: {"description": "No such range."},
 }  # fmt: skip
 FILES: Final = ("ledger.parquet", "duplicates.parquet", "matches.parquet", "removed.parquet", "quarantine.parquet", "profile.json",
                 "manifest.json")  # fmt: skip
@@ -94,7 +96,7 @@ def download(
             place, count = _converted(found, job, own, wanted, guard)
         tag = f'"{job.manifest_sha256}-{wanted}{"-guarded" if guard else ""}"'
         served = Served(place, tag, f"{_stem(job)}.{wanted}", _KINDS[wanted], {"X-Guarded-Cells": str(count)} if guard else {})
-    return given(served, range_, if_range, if_none_match)
+    return _redirected(served, found.settings.redirect_downloads, if_none_match) or given(served, range_, if_range, if_none_match)
 
 
 @router.get("/jobs/{job_id}/files/{name}", responses=_BINARY, response_class=StreamingResponse)
@@ -156,6 +158,15 @@ def given(served: Served, range_: str | None, if_range: str | None, if_none_matc
     part = (start, stop) != (0, there.size)
     headers |= {"Content-Length": str(stop - start)} | ({"Content-Range": f"bytes {start}-{stop - 1}/{there.size}"} if part else {})
     return StreamingResponse(_pieces(served.place, there, start, stop), 206 if part else 200, headers, served.kind)
+
+
+def _redirected(served: Served, seconds: int, if_none_match: str | None) -> Response | None:
+    """An answer that sends the caller to the object store; None where that is not wanted, or the store has no such addresses."""
+    signed = getattr(served.place.store, "signed", None)
+    if not seconds or signed is None or if_none_match:
+        return None
+    place = signed(served.place.key, seconds, _disposition(served.name), served.kind)
+    return Response(status_code=307, headers={**served.headers, "Location": place, "Cache-Control": "no-store"}) if place else None
 
 
 def _cut(asked: str | None, size: int) -> tuple[int, int]:

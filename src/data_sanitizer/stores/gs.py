@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -83,6 +84,14 @@ class Bucket:
             data: bytes = blob.download_as_bytes(start=start, end=start + size - 1, raw_download=True, checksum=None, **self._asking,
                                                  if_generation_match=int(found.version))  # fmt: skip
         return data if len(data) == size else None
+
+    def signed(self, key: str, seconds: int, name: str, kind: str) -> str | None:
+        """An address by signature version 4; credentials without a private key cannot make one."""
+        with self._translated(key), suppress(AttributeError):  # as the library tells that there is no private key
+            return str(self._bucket.blob(key).generate_signed_url(
+                version="v4", expiration=dt.timedelta(seconds=seconds), method="GET", response_disposition=name, response_type=kind,
+            ))  # fmt: skip
+        return None
 
     def write(self, key: str, pieces: Iterable[bytes], *, new: bool = False) -> StoredObject:
         """One request for what fits into a part, else a resumable session, given up on any failure; each part has its CRC32C."""

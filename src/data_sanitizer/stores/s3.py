@@ -100,6 +100,14 @@ class Bucket:
                 return None
         return data if len(data) == size else None
 
+    def signed(self, key: str, seconds: int, name: str, kind: str) -> str | None:
+        """An address by signature version 4."""
+        if self._settings.anonymous:
+            return None
+        asked = {"Bucket": self._name, "Key": key, "ResponseContentDisposition": name, "ResponseContentType": kind}
+        with self._translated(key):
+            return str(self._client.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))
+
     def write(self, key: str, pieces: Iterable[bytes], *, new: bool = False) -> StoredObject:
         """One request for what fits into a part, else a multipart upload, given up on any failure."""
         if new and self._exists(key):  # for servers that take no notice of If-None-Match
@@ -229,7 +237,7 @@ def _client(settings: Settings) -> Any:
     config = Config(
         retries={"mode": "standard", "total_max_attempts": settings.attempts}, connect_timeout=min(10.0, settings.timeout),
         read_timeout=settings.timeout, max_pool_connections=16, s3={"addressing_style": style}, request_checksum_calculation=sums,
-        response_checksum_validation=sums, **({"signature_version": UNSIGNED} if settings.anonymous else {}),
+        response_checksum_validation=sums, signature_version=UNSIGNED if settings.anonymous else "s3v4",
     )  # fmt: skip
     return Session(profile=settings.profile).create_client(
         "s3", region_name=settings.region or ("us-east-1" if own else None), endpoint_url=settings.endpoint,
