@@ -35,7 +35,7 @@ def test_all_is_well(service: Path, capfd: pytest.CaptureFixture[str]) -> None:
     ("upload_bytes", str(10**18), 4, "Free some space"),
     ("broker_url", "redis://127.0.0.1:1/0", 4, "DATA_SANITIZER_BROKER_URL"),
     ("broker_url", "carrier://pigeon", 2, "redis://host"),
-    ("pepper_file", "/nowhere/pepper", 2, "DATA_SANITIZER_PEPPER_FILE"),
+    ("pepper_file", "/nowhere/pepper", 78, "DATA_SANITIZER_PEPPER_FILE"),
 ], ids=["disk", "broker", "no-broker", "pepper"])  # fmt: skip
 def test_an_unfit_part_is_named_with_what_helps_and_the_others_are_looked_at(
     setting: str, value: str, code: int, cure: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
