@@ -144,7 +144,9 @@ def make_facts(**more: Any) -> RunFacts:
         "started": "2026-05-04T09:12:44+00:00",
         "output": "out/my run",
         "dataset": {"tenant": "default", "name": "customers", "delivery": 2, "rows": {"seen": 4, "new": 5},
-                    "entities": {"created": 3, "merged": 1, "split": 0}},
+                    "entities": {"created": 3, "merged": 1, "split": 0},
+                    "changes": {"since": 1, "new": 3, "back": 0, "gone": 1, "changed": 2, "same": 0},
+                    "index": {"rows": 9, "candidates": 4, "reach": 0.9, "degraded": False}},
         "comparison": {
             "schema": "data-sanitizer.comparison/1", "before": "out/last", "accepted": True, "stopping": 1,
             "old": {"rows": 8, "columns": 2}, "new": {"rows": 9, "columns": 3},
